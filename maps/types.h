@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR Apache-2.0) */
+#ifndef SHEATH_MAPS_TYPES_H
+#define SHEATH_MAPS_TYPES_H
+
+/*
+ * Keys and values of the pinned maps, for both sides. Addresses are byte arrays in network order, so that
+ * `bpftool map dump` shows 10.244.1.0 as 10,244,1,0; everything else is in host order. Padding is explicit and zero.
+ */
+
+#ifdef __bpf__
+#include "vmlinux.h"
+#else
+#include <linux/types.h>
+#endif
+
+#include "reasons.h"
+
+#ifdef __cplusplus
+#define SHEATH_ASSERT(what) static_assert(what, #what)
+#else
+#define SHEATH_ASSERT(what) _Static_assert(what, #what)
+#endif
+
+/* A node ID is local to the node that gave it: 1..65535; 0 is "no node" and this node itself. */
+
+/* Key of `node_ips` and `endpoints`. IPv4 is held as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). */
+struct sheath_addr {
+	__u8 addr[16];
+};
+SHEATH_ASSERT(sizeof(struct sheath_addr) == 16);
+
+/* Keys of `pod_cidrs4` and `pod_cidrs6`: the layout of an LPM trie key. */
+struct sheath_prefix4 {
+	__u32 prefix_len;
+	__u8 addr[4];
+};
+SHEATH_ASSERT(sizeof(struct sheath_prefix4) == 8);
+
+struct sheath_prefix6 {
+	__u32 prefix_len;
+	__u8 addr[16];
+};
+SHEATH_ASSERT(sizeof(struct sheath_prefix6) == 20);
+
+/* Whose an address is. `cluster`: inside the cluster's pod range, but of no node that we know. */
+enum sheath_kind {
+	SHEATH_KIND_none,
+	SHEATH_KIND_local,
+	SHEATH_KIND_remote,
+	SHEATH_KIND_cluster,
+};
+
+/* Value of `node_ips`, `pod_cidrs4`, `pod_cidrs6`. */
+struct sheath_owner {
+	enum sheath_kind kind;
+	__u16 node_id; /* 0 unless kind is remote */
+	__u16 pad;
+};
+SHEATH_ASSERT(sizeof(struct sheath_owner) == 8);
+
+enum sheath_peer_state {
+	SHEATH_PEER_not_ready, /* no key, or its crypto is not set up: nothing may be sent */
+	SHEATH_PEER_ready,
+};
+
+/* Value of `peers`; the key is the node ID as a __u32. */
+struct sheath_peer {
+	__u32 tx_mark; /* complete mark for transmit, see marks.h */
+	enum sheath_peer_state state;
+};
+SHEATH_ASSERT(sizeof(struct sheath_peer) == 8);
+
+/* Value of `endpoints`: a pod of this node, for direct delivery (fast path). */
+struct sheath_endpoint {
+	__u32 ifindex;     /* host-side device */
+	__u8 pod_mac[6];   /* destination of frames to the pod */
+	__u8 host_mac[6];  /* their source: the host side of the veth */
+};
+SHEATH_ASSERT(sizeof(struct sheath_endpoint) == 16);
+
+struct sheath_counter {
+	__u64 packets;
+	__u64 bytes; /* as the program saw the packet, link-layer header included where there is one */
+};
+
+/* Value of `metrics`; the key is the direction. One member per reason, so that a dump reads by name. */
+struct sheath_counters {
+#define SHEATH_COUNTER_MEMBER(name, verdict, doc) struct sheath_counter name;
+	SHEATH_REASONS(SHEATH_COUNTER_MEMBER)
+#undef SHEATH_COUNTER_MEMBER
+};
+SHEATH_ASSERT(sizeof(struct sheath_counters) == SHEATH_REASON_COUNT * sizeof(struct sheath_counter));
+
+/* Record of the ring buffer `events`: one per drop, with `trace` one per packet that belongs to the cluster. */
+struct sheath_event {
+	__u64 time_ns;      /* CLOCK_MONOTONIC */
+	__u32 ifindex;      /* where the packet was seen */
+	__u32 out_ifindex;  /* where it was redirected to, or 0 */
+	__u32 mark;         /* the mark it left with */
+	__u32 length;       /* bytes, as in sheath_counter */
+	__u16 node_id;      /* the peer, or 0 */
+	__u16 mtu;          /* for too_big: what the answer says; else 0 */
+	__u16 source_port;  /* 0 where the protocol has none, or in a later fragment */
+	__u16 dest_port;
+	__u8 direction;     /* enum sheath_direction */
+	__u8 reason;        /* enum sheath_reason */
+	__u8 strict_reason; /* for plaintext_passed: what strict mode would have said; else equal to reason */
+	__u8 family;        /* 4, 6, or 0 when it could not be parsed */
+	__u8 protocol;      /* IP protocol number of the upper layer */
+	__u8 pad[7];
+	struct sheath_addr source; /* IPv4 as ::ffff:a.b.c.d */
+	struct sheath_addr dest;
+};
+SHEATH_ASSERT(sizeof(struct sheath_event) == 80);
+
+/*
+ * Load-time constants of every program (its .rodata), so that the JIT drops what is off. The loader compares this
+ * struct with the one that a pinned program carries to see whether the program has to be replaced.
+ */
+struct sheath_config {
+	__u64 build;           /* identifies the object file the program came from */
+	__u32 tunnel_ifindex;  /* 0: fenced, no tunnel yet, so every peer counts as not ready */
+	__u32 uplink_ifindex;  /* tunnel_ingress with via_uplink: where decrypted packets go in */
+	__u16 wireguard_port;  /* both ends of our outer packets */
+	__u8 l2_len;           /* bytes before the IP header on this device: 14 or 0 */
+	__u8 strict;           /* 1: drop what should be encrypted and cannot be; 0: pass and count it */
+	__u8 node_encryption;
+	__u8 fast_path;        /* tunnel_ingress hands packets straight to pods in `endpoints` */
+	__u8 via_uplink;       /* tunnel_ingress re-injects at the uplink: rp_filter would drop them otherwise */
+	__u8 trace;            /* also report what was not dropped */
+};
+SHEATH_ASSERT(sizeof(struct sheath_config) == 24);
+
+#define SHEATH_NODE_ID_MAX 65535
+#define SHEATH_MAX_CIDRS 65536
+#define SHEATH_MAX_ENDPOINTS 4096
+#define SHEATH_EVENTS_BYTES (256 * 1024)
+
+#endif
