@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef SHEATH_BPF_LOOKUP_CLASSIFY_H
+#define SHEATH_BPF_LOOKUP_CLASSIFY_H
+
+/* Whose an address is, and which packets are never ours to encrypt. */
+
+#include "config.h"
+#include "maps.bpf.h"
+#include "marks.h"
+#include "packet.h"
+
+#define ND_FIRST     133 /* router solicitation (RFC 4861) */
+#define ND_LAST      137 /* redirect */
+#define ND_HOP_LIMIT 255
+
+/* Who has the pod address; kind none: it is no pod's. */
+static __always_inline struct sheath_owner pod_owner(const struct packet *packet, const struct sheath_addr *address)
+{
+	struct sheath_owner none = {};
+	struct sheath_owner *owner;
+
+	if (packet->family == 4) {
+		struct sheath_prefix4 key = {.prefix_len = 32};
+
+		__builtin_memcpy(key.addr, address->addr + 12, sizeof(key.addr));
+		owner = bpf_map_lookup_elem(&pod_cidrs4, &key);
+	} else {
+		struct sheath_prefix6 key = {.prefix_len = 128};
+
+		__builtin_memcpy(key.addr, address->addr, sizeof(key.addr));
+		owner = bpf_map_lookup_elem(&pod_cidrs6, &key);
+	}
+	return owner ? *owner : none;
+}
+
+/* Which node has the address; kind none: it is no node's. */
+static __always_inline struct sheath_owner node_owner(const struct sheath_addr *address)
+{
+	struct sheath_owner none = {};
+	struct sheath_owner *owner = bpf_map_lookup_elem(&node_ips, address);
+
+	return owner ? *owner : none;
+}
+
+static __always_inline int is_node(const struct sheath_addr *address, enum sheath_kind kind)
+{
+	return node_owner(address).kind == kind;
+}
+
+/* Of a remote pod, or of a pod that ought to be there: such a source or destination belongs inside the tunnel. */
+static __always_inline int is_elsewhere(enum sheath_kind kind)
+{
+	return kind == SHEATH_KIND_remote || kind == SHEATH_KIND_cluster;
+}
+
+static __always_inline int is_wireguard(struct __sk_buff *skb, struct packet *packet)
+{
+	if (packet->protocol != IPPROTO_UDP)
+		return 0;
+	if (packet->fragment == FRAGMENT_later) /* the first one showed the ports */
+		return 1;
+	read_ports(skb, packet);
+	return packet->source_port == config.wireguard_port && packet->dest_port == config.wireguard_port;
+}
+
+static __always_inline int is_link_scope4(__be32 address)
+{
+	__u32 dest = bpf_ntohl(address);
+
+	return dest >> 28 == 0xe ||    /* multicast, RFC 5771 */
+	       dest >> 16 == 0xa9fe || /* link-local, RFC 3927 */
+	       dest == 0xffffffff;     /* broadcast */
+}
+
+static __always_inline int is_link_scope6(const struct sheath_addr *dest)
+{
+	return dest->addr[0] == 0xff || /* multicast, RFC 4291 */
+	       (dest->addr[0] == 0xfe && (dest->addr[1] & 0xc0) == 0x80);
+}
+
+/* Neighbour discovery between nodes and routers. From a pod's address it is a pod's packet like any other. */
+static __always_inline int is_discovery(struct __sk_buff *skb, const struct packet *packet)
+{
+	__u8 type;
+
+	if (packet->protocol != IPPROTO_ICMPV6 || packet->hop_limit != ND_HOP_LIMIT ||
+	    packet->fragment == FRAGMENT_later)
+		return 0;
+	type = upper_type(skb, packet);
+	return type >= ND_FIRST && type <= ND_LAST && pod_owner(packet, &packet->source).kind == SHEATH_KIND_none;
+}
+
+/* What stays on its link, where there is no peer to encrypt for. */
+static __always_inline int is_link_scope(struct __sk_buff *skb, const struct packet *packet)
+{
+	if (packet->family == 4)
+		return is_link_scope4(address4(&packet->dest));
+	return is_link_scope6(&packet->dest) || is_discovery(skb, packet);
+}
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * tc ingress of an uplink: keeps out what should have come through the tunnel. ESP and WireGuard go on to the kernel,
+ * which decrypts them.
+ */
+#include "lookup/classify.h"
+#include "parse.h"
+#include "verdict.h"
+
+/* What our own programs put into this device's ingress: nothing that came off a wire has a mark. */
+static __always_inline int from_sheath(struct __sk_buff *skb, struct verdict *verdict)
+{
+	if (skb->mark == SHEATH_MARK_ANSWER)
+		decide(verdict, SHEATH_REASON_own_answer);
+	else if ((skb->mark & SHEATH_MARK_WHOLE_MAGIC_MASK) == SHEATH_MARK_DECRYPT)
+		decide(verdict, SHEATH_REASON_decrypted);
+	else
+		return 0;
+	verdict->node_id = skb->mark >> SHEATH_MARK_NODE_SHIFT;
+	skb->mark = 0;
+	verdict->mark = 0;
+	bpf_skb_change_type(skb, PACKET_HOST); /* its MAC addresses are nobody's */
+	return 1;
+}
+
+static __always_inline int is_outer(struct __sk_buff *skb, struct packet *packet)
+{
+	if (packet->protocol != IPPROTO_ESP && !is_wireguard(skb, packet))
+		return 0;
+	return is_node(&packet->source, SHEATH_KIND_remote) && is_node(&packet->dest, SHEATH_KIND_local);
+}
+
+/* The destination is in the pods' range: so is no source that may be seen out here. */
+static __always_inline void decide_for_pod(const struct packet *packet, struct verdict *verdict)
+{
+	struct sheath_owner source = pod_owner(packet, &packet->source);
+	struct sheath_owner node;
+
+	verdict->node_id = source.node_id;
+	if (is_elsewhere(source.kind))
+		return withhold(verdict, SHEATH_REASON_plaintext_ingress);
+	if (source.kind == SHEATH_KIND_local)
+		return withhold(verdict, SHEATH_REASON_bad_source);
+	node = node_owner(&packet->source);
+	verdict->node_id = node.node_id;
+	decide(verdict, node.kind == SHEATH_KIND_remote ? SHEATH_REASON_node_plain : SHEATH_REASON_foreign);
+}
+
+static __always_inline void decide_for_others(const struct packet *packet, struct verdict *verdict)
+{
+	struct sheath_owner source;
+
+	if (!is_node(&packet->dest, SHEATH_KIND_local))
+		return decide(verdict, SHEATH_REASON_world);
+	source = node_owner(&packet->source);
+	verdict->node_id = source.node_id;
+	decide(verdict, source.kind == SHEATH_KIND_remote ? SHEATH_REASON_node_plain : SHEATH_REASON_local);
+}
+
+static __always_inline void decide_packet(struct __sk_buff *skb, struct packet *packet, struct verdict *verdict)
+{
+	if (is_outer(skb, packet))
+		return decide(verdict, SHEATH_REASON_own_outer);
+	if (is_link_scope(skb, packet))
+		return decide(verdict, SHEATH_REASON_link_scope);
+	if (pod_owner(packet, &packet->dest).kind != SHEATH_KIND_none)
+		return decide_for_pod(packet, verdict);
+	decide_for_others(packet, verdict);
+}
+
+SEC("tc")
+int uplink_ingress(struct __sk_buff *skb)
+{
+	struct verdict verdict = undecided(skb);
+	struct packet packet = {};
+	enum parse_status status = parse(skb, &packet);
+
+	if (from_sheath(skb, &verdict))
+		return finish(skb, &packet, &verdict, SHEATH_DIRECTION_uplink_ingress);
+	if (status == PARSE_ok)
+		decide_packet(skb, &packet, &verdict);
+	else
+		decide_unparsed(&verdict, status);
+	return finish(skb, &packet, &verdict, SHEATH_DIRECTION_uplink_ingress);
+}
+
+char LICENSE[] SEC("license") = "GPL";
