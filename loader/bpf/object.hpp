@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <bpf/libbpf.h>
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "loader/base/result.hpp"
+#include "maps/reasons.h"
+
+// Object files that this binary carries. Private to this folder.
+namespace sheath::bpf {
+
+struct CloseObject {
+  void operator()(bpf_object* object) const { bpf_object__close(object); }
+};
+
+// Owns an opened object, with the maps and programs it loaded.
+using Object = std::unique_ptr<bpf_object, CloseObject>;
+
+// Only the map definitions: bpf/maps.bpf.c.
+std::span<const std::byte> maps_image();
+std::span<const std::byte> program_image(sheath_direction program);
+
+// Parses; nothing is in the kernel yet.
+Result<Object> open_object(std::span<const std::byte> image, const std::string& name);
+
+// The maps of maps/maps.bpf.h: those that are pinned, not the constants.
+bool is_contract_map(const bpf_map* map);
+
+}  // namespace sheath::bpf

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nlohmann/json.hpp>
+
+#include "loader/cli/metrics_json.hpp"
+#include "loader/cli/status_view.hpp"
+#include "maps/names.hpp"
+
+namespace sheath::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+template <typename Value>
+Json text_or_null(const std::optional<Value>& value) {
+  return value ? Json(value->text()) : Json();
+}
+
+const char* reference_name(plan::TunnelReference tunnel) {
+  switch (tunnel) {
+    case plan::TunnelReference::kFenced:
+      return "none";
+    case plan::TunnelReference::kTunnel:
+      return "current";
+    case plan::TunnelReference::kStale:
+      return "stale";
+  }
+  return "";
+}
+
+Json tunnel_json(const engine::Status& status) {
+  if (!status.tunnel) return nullptr;
+  const auto& tunnel = *status.tunnel;
+  return {{"name", tunnel.name},
+          {"ifindex", tunnel.ifindex},
+          {"up", tunnel.up},
+          {"mtu", tunnel.mtu},
+          {"public_key", text_or_null(tunnel.public_key)},
+          {"listen_port", tunnel.listen_port},
+          {"fwmark", tunnel.fwmark},
+          {"peers", tunnel.peers}};
+}
+
+Json programs_json(const engine::Status& status) {
+  Json list = Json::array();
+  for (const auto& program : status.programs) {
+    list.push_back({{"program", program.program},
+                    {"device", program.device},
+                    {"hook", program.hook},
+                    {"id", program.id},
+                    {"strict", program.strict},
+                    {"tunnel", reference_name(program.tunnel)},
+                    {"fast_path", program.fast_path},
+                    {"via_uplink", program.via_uplink}});
+  }
+  return list;
+}
+
+Json peers_json(const engine::Status& status) {
+  Json list = Json::array();
+  for (const auto& peer : status.peers) {
+    list.push_back({{"node_id", peer.node_id},
+                    {"name", peer.name.empty() ? Json() : Json(peer.name)},
+                    {"node_ips", texts(peer.node_ips)},
+                    {"pod_cidrs", texts(peer.pod_cidrs)},
+                    {"ready", peer.ready},
+                    {"public_key", text_or_null(peer.public_key)},
+                    {"endpoint", text_or_null(peer.endpoint)},
+                    {"last_handshake", peer.last_handshake_seconds == 0 ? Json() : Json(peer.last_handshake_seconds)},
+                    {"rx_bytes", peer.rx_bytes},
+                    {"tx_bytes", peer.tx_bytes}});
+  }
+  return list;
+}
+
+}  // namespace
+
+std::string status_json(const engine::Status& status, const std::string& node) {
+  return json_text({{"node", node},
+                    {"installed", status.installed},
+                    {"ok", status.problems.empty()},
+                    {"problems", status.problems},
+                    {"encryption", status.tunnel ? "wireguard" : "none"},
+                    {"node_encryption", status.node_encryption},
+                    {"mode", status.strict ? Json(*status.strict ? "strict" : "permissive") : Json()},
+                    {"bpffs", status.bpffs},
+                    {"node_ips", texts(status.node_ips)},
+                    {"pod_cidrs", texts(status.pod_cidrs)},
+                    {"cluster_cidrs", texts(status.cluster_cidrs)},
+                    {"tunnel", tunnel_json(status)},
+                    {"programs", programs_json(status)},
+                    {"peers", peers_json(status)},
+                    {"counters", status.metrics ? metrics_json(*status.metrics) : Json::object()}});
+}
+
+}  // namespace sheath::cli

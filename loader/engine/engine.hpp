@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "loader/base/result.hpp"
+#include "loader/plan/step.hpp"
+#include "loader/state/config.hpp"
+
+// Brings this node (this thread's network namespace) to what configuration and node objects ask for, or back.
+namespace sheath::engine {
+
+struct ApplyOptions {
+  bool dry_run = false;  // plans and changes nothing; a key that does not exist yet is not made
+  // How long to wait for peers that have no key yet, applying again whenever the node objects change. 0: not at all.
+  std::chrono::milliseconds wait{0};
+};
+
+struct Report {
+  plan::Plan plan;    // empty: nothing had to change. With `wait`, all rounds one after the other
+  plan::Names names;  // for plan::describe
+  std::size_t steps_done = 0;
+  std::vector<std::string> waiting_for_key;  // peers by name
+  std::vector<std::string> warnings;
+};
+
+// Whatever is wrong with configuration, node objects, devices, privileges or kernel is found before the first change.
+// A step that fails ends it, with the step in the error; what was done stays, and the next apply goes on from there.
+//
+// Test hooks of the environment: SHEATH_KILL_AT=n kills this process (SIGKILL) before step n, SHEATH_FAIL_AT=n makes it
+// fail there; n counts from 0, the number of steps means after the last.
+Result<Report> apply(const state::Config& config, const ApplyOptions& options);
+
+// Removes everything of ours but the private key file. Needs no node objects.
+Result<Report> unload(const state::Config& config, bool dry_run);
+
+}  // namespace sheath::engine

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "loader/bpf/pinned_maps.hpp"
+#include "loader/netlink/socket.hpp"
+#include "loader/netlink/wireguard.hpp"
+#include "loader/plan/step.hpp"
+#include "loader/state/config.hpp"
+
+namespace sheath::engine {
+
+// Where a plan is to be cut, for tests: before the step of that number, from 0.
+struct Cuts {
+  std::optional<std::size_t> kill_at;  // SIGKILL to this process
+  std::optional<std::size_t> fail_at;
+};
+
+// From SHEATH_KILL_AT and SHEATH_FAIL_AT. A value that is no number is a misuse.
+Result<Cuts> cuts_from_environment();
+
+// Does the steps of a plan, one after the other. Every step may find that it, or a part of it, is done already.
+class Executor {
+ public:
+  // `socket` (NETLINK_ROUTE) and `config` have to outlive it.
+  Executor(netlink::Socket& socket, const state::Config& config) : socket_(socket), config_(config) {}
+
+  // Stops at the first step that fails: "step 4 of 12, attach uplink_egress to eth0 (strict, fenced): …". `done` counts
+  // the steps that are done, also then.
+  Result<> run(const plan::Plan& plan, const plan::Names& names, const Cuts& cuts, std::size_t& done);
+
+  Result<> operator()(const plan::Fence& step);
+  Result<> operator()(const plan::CreateMaps& step);
+  Result<> operator()(const plan::CreateTunnel& step);
+  Result<> operator()(const plan::ConfigureTunnel& step);
+  Result<> operator()(const plan::SetTunnelMtu& step);
+  Result<> operator()(const plan::SetRpFilterOff& step);
+  Result<> operator()(const plan::SetTunnelUp& step);
+  Result<> operator()(const plan::Publish& step);
+  Result<> operator()(const plan::Withdraw& step);
+  Result<> operator()(const plan::SetTunnelPeer& step);
+  Result<> operator()(const plan::DropAllowedIps& step);
+  Result<> operator()(const plan::RemoveTunnelPeer& step);
+  Result<> operator()(const plan::SetNodeIp& step);
+  Result<> operator()(const plan::SetPodCidr& step);
+  Result<> operator()(const plan::SetPeer& step);
+  Result<> operator()(const plan::SetEndpoint& step);
+  Result<> operator()(const plan::DeleteNodeIp& step);
+  Result<> operator()(const plan::DeletePodCidr& step);
+  Result<> operator()(const plan::DeletePeer& step);
+  Result<> operator()(const plan::DeleteEndpoint& step);
+  Result<> operator()(const plan::Attach& step);
+  Result<> operator()(const plan::Detach& step);
+  Result<> operator()(const plan::RemoveTunnel& step);
+  Result<> operator()(const plan::RemoveMaps& step);
+
+ private:
+  Result<bpf::PinnedMaps*> maps();
+  Result<std::uint32_t> tunnel();
+  Result<> patch_tunnel(const netlink::WireGuardPatch& patch);
+  Result<> attach(const plan::Attachment& where, const plan::ProgramSettings& settings);
+
+  netlink::Socket& socket_;
+  const state::Config& config_;
+  std::optional<bpf::PinnedMaps> maps_;          // opened when first used
+  std::optional<netlink::WireGuard> wireguard_;  // the same
+  std::optional<std::uint32_t> tunnel_;          // ifindex, once it was looked up
+};
+
+}  // namespace sheath::engine

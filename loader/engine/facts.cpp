@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/engine/facts.hpp"
+
+#include <linux/if_arp.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "loader/base/sysctl.hpp"
+#include "loader/bpf/program.hpp"
+#include "loader/engine/pods.hpp"
+#include "loader/netlink/addresses.hpp"
+#include "loader/netlink/routes.hpp"
+#include "maps/names.hpp"
+
+namespace sheath::engine {
+namespace {
+
+constexpr std::uint8_t kEthernetHeader = 14;
+
+// Both families' default routes, each device once.
+Result<std::vector<netlink::Link>> default_uplinks(netlink::Socket& socket) {
+  std::vector<netlink::Link> uplinks;
+  for (const auto family : {Family::kIpv4, Family::kIpv6}) {
+    const auto ifindex = netlink::default_route_device(socket, family);
+    if (!ifindex) return fail(ifindex.error());
+    if (!*ifindex || std::ranges::find(uplinks, **ifindex, &netlink::Link::ifindex) != uplinks.end()) continue;
+    auto link = netlink::find_link(socket, **ifindex);
+    if (!link) return fail(std::move(link.error()));
+    if (*link) uplinks.push_back(std::move(**link));
+  }
+  if (uplinks.empty()) {
+    return fail(Error::misuse("devices: not set, and there is no default route to take the uplink from")
+                    .hint("set devices: [eth0], or --devices eth0"));
+  }
+  return uplinks;
+}
+
+Result<plan::Uplink> describe_uplink(netlink::Socket& socket, const netlink::Link& link) {
+  const auto l2_len = link_header_length(link.hardware_type);
+  if (link.name == plan::kWireguardDevice || !l2_len) {
+    return fail(Error::misuse("devices: " + link.name + " cannot be an uplink: " +
+                              (l2_len ? "it is the tunnel device"
+                                      : "hardware type " + std::to_string(link.hardware_type) + " is not known")));
+  }
+  plan::Uplink uplink{link.name, link.mtu, *l2_len, {}};
+  const auto addresses = netlink::list_addresses(socket, link.ifindex);
+  if (!addresses) return fail(addresses.error());
+  for (const auto& entry : *addresses) {
+    if (entry.scope == netlink::Scope::kGlobal && !entry.deprecated) uplink.addresses.push_back(entry.address);
+  }
+  return uplink;
+}
+
+Result<> add_uplinks(netlink::Socket& socket, const state::Config& config, plan::Facts& facts) {
+  const auto links = find_uplinks(socket, config);
+  if (!links) return fail(links.error());
+  for (const auto& link : *links) {
+    auto uplink = describe_uplink(socket, link);
+    if (!uplink) return fail(std::move(uplink.error()));
+    facts.uplinks.push_back(std::move(*uplink));
+  }
+  return {};
+}
+
+Result<> add_builds(plan::Facts& facts) {
+  for (const auto& direction : maps::directions()) {
+    const auto build = bpf::build_id(direction.direction);
+    if (!build) return fail(build.error());
+    facts.builds[direction.direction] = *build;
+  }
+  return {};
+}
+
+Result<> add_rp_filter(plan::Facts& facts) {
+  const auto text = read_sysctl("net/ipv4/conf/all/rp_filter");
+  if (!text) return fail(text.error());
+  std::from_chars(text->data(), text->data() + text->size(), facts.all_rp_filter);
+  return {};
+}
+
+Result<> add_pods(netlink::Socket& socket, const state::Config& config, GatheredFacts& out) {
+  const auto links = netlink::list_links(socket);
+  if (!links) return fail(links.error());
+  auto found = discover_pods(socket, *links, config.pod_devices);
+  if (!found) return fail(std::move(found.error()));
+  if (!config.fast_path_force) {
+    const auto findings = netlink::list_forward_filters();
+    if (!findings) return fail(Error(findings.error()).context("fastPath: look for netfilter rules"));
+    std::vector<std::string> devices;
+    for (const auto& [address, pod] : found->pods) devices.push_back(pod.device);
+    if (auto checked = check_fast_path(*findings, devices); !checked) return checked;
+  }
+  out.warnings = std::move(found->warnings);
+  if (found->pods.empty()) out.warnings.emplace_back("fastPath: no pod device found: all pods go through the stack");
+  out.facts.pods = std::move(found->pods);
+  return {};
+}
+
+}  // namespace
+
+std::optional<std::uint8_t> link_header_length(std::uint16_t hardware_type) {
+  switch (hardware_type) {
+    case ARPHRD_ETHER:
+    case ARPHRD_LOOPBACK:
+      return kEthernetHeader;
+    case ARPHRD_NONE:
+    case ARPHRD_PPP:
+    case ARPHRD_RAWIP:
+    case ARPHRD_TUNNEL:
+    case ARPHRD_TUNNEL6:
+    case ARPHRD_SIT:
+    case ARPHRD_IPGRE:
+      return 0;
+    default:
+      return std::nullopt;
+  }
+}
+
+Result<std::vector<netlink::Link>> find_uplinks(netlink::Socket& socket, const state::Config& config) {
+  if (config.devices.empty()) return default_uplinks(socket);
+  std::vector<netlink::Link> uplinks;
+  for (const auto& name : config.devices) {
+    auto link = netlink::find_link(socket, name);
+    if (!link) return fail(std::move(link.error()));
+    if (!*link) {
+      return fail(Error::misuse("devices: there is no device " + name).hint("`ip link` lists the devices there are"));
+    }
+    uplinks.push_back(std::move(**link));
+  }
+  return uplinks;
+}
+
+Result<> check_fast_path(const std::vector<netlink::FilterFinding>& findings,
+                         const std::vector<std::string>& pod_devices) {
+  const auto is_pod = [&](const std::string& name) {
+    return std::ranges::find(pod_devices, name) != pod_devices.end();
+  };
+  std::string texts;
+  for (const auto& finding : findings) {
+    if (!finding.devices.empty() && std::ranges::none_of(finding.devices, is_pod)) continue;
+    texts += (texts.empty() ? "" : "; ") + finding.text();
+  }
+  if (texts.empty()) return {};
+  return fail(Error::misuse("fastPath: refused, pods' packets would bypass netfilter: " + texts)
+                  .hint("set fastPath: false; or fastPathForce: true if none of these rules matters to pods"));
+}
+
+Result<GatheredFacts> gather_facts(netlink::Socket& socket, const state::Config& config) {
+  GatheredFacts out;
+  if (auto done = add_uplinks(socket, config, out.facts); !done) return fail(std::move(done.error()));
+  if (auto done = add_builds(out.facts); !done) return fail(std::move(done.error()));
+  if (auto done = add_rp_filter(out.facts); !done) return fail(std::move(done.error()));
+  if (config.fast_path) {
+    if (auto done = add_pods(socket, config, out); !done) return fail(std::move(done.error()));
+  }
+  return out;
+}
+
+}  // namespace sheath::engine

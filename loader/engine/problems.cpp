@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/engine/problems.hpp"
+
+#include <algorithm>
+
+#include "maps/names.hpp"
+
+namespace sheath::engine {
+namespace {
+
+using Problems = std::vector<std::string>;
+
+bool attached(const Status& status, sheath_direction program, const std::string& device) {
+  return std::ranges::any_of(status.programs, [&](const ProgramStatus& entry) {
+    return entry.program == maps::direction_name(program) && entry.device == device;
+  });
+}
+
+void require(const Status& status, sheath_direction program, const std::string& device, Problems& out) {
+  if (attached(status, program, device)) return;
+  out.push_back(std::string(maps::direction_name(program)) + " is not attached to " + device);
+}
+
+void check_programs(const Status& status, const std::vector<std::string>& uplinks, Problems& out) {
+  for (const auto& uplink : uplinks) {
+    require(status, SHEATH_DIRECTION_uplink_egress, uplink, out);
+    require(status, SHEATH_DIRECTION_uplink_ingress, uplink, out);
+  }
+  if (status.tunnel) require(status, SHEATH_DIRECTION_tunnel_ingress, status.tunnel->name, out);
+  for (const auto& program : status.programs) {
+    const auto where = program.program + " on " + program.device;
+    if (program.tunnel == plan::TunnelReference::kFenced) out.push_back(where + " is fenced: apply did not finish");
+    if (program.tunnel == plan::TunnelReference::kStale) out.push_back(where + " sends into a device that is gone");
+  }
+}
+
+void check_tunnel(const Status& status, Problems& out) {
+  if (!status.tunnel) {
+    out.emplace_back("there is no tunnel device");
+    return;
+  }
+  if (!status.tunnel->up) out.push_back(status.tunnel->name + " is down");
+  if (!status.tunnel->public_key) out.push_back(status.tunnel->name + " has no key");
+}
+
+void check_peers(const Status& status, Problems& out) {
+  for (const auto& peer : status.peers) {
+    const auto name = peer.name.empty() ? "node " + std::to_string(peer.node_id) : peer.name;
+    if (!peer.ready) {
+      out.push_back(name + " is not ready: no key, or no address that can be reached");
+    } else if (!peer.public_key && !peer.pod_cidrs.empty()) {
+      out.push_back(name + " is not a peer of the tunnel device");
+    }
+  }
+}
+
+void check_counters(const Status& status, Problems& out) {
+  if (!status.metrics) return;
+  std::uint64_t packets = 0;
+  for (const auto& counters : *status.metrics) packets += counters.plaintext_passed.packets;
+  if (packets != 0 && !status.strict.value_or(false)) {
+    out.push_back("permissive: " + std::to_string(packets) + " packets passed that strict mode would have dropped");
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> find_problems(const Status& status, const std::vector<std::string>& uplinks) {
+  Problems out;
+  if (status.pins != plan::Pins::kAll) out.push_back("not all maps are pinned below " + status.bpffs);
+  check_programs(status, uplinks, out);
+  check_tunnel(status, out);
+  check_peers(status, out);
+  check_counters(status, out);
+  return out;
+}
+
+}  // namespace sheath::engine

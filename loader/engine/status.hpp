@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "loader/base/address.hpp"
+#include "loader/base/result.hpp"
+#include "loader/bpf/pinned_maps.hpp"
+#include "loader/keys/wireguard_key.hpp"
+#include "loader/plan/model.hpp"
+#include "loader/state/config.hpp"
+
+namespace sheath::engine {
+
+struct TunnelStatus {
+  std::string name;
+  std::uint32_t ifindex = 0;
+  std::uint32_t mtu = 0;
+  bool up = false;
+  std::optional<keys::PublicKey> public_key;
+  std::uint16_t listen_port = 0;
+  std::uint32_t fwmark = 0;
+  std::size_t peers = 0;
+};
+
+struct ProgramStatus {
+  std::string program;
+  std::string device;
+  std::string hook;  // "tcx" or "clsact"
+  std::uint32_t id = 0;
+  bool strict = false;
+  plan::TunnelReference tunnel = plan::TunnelReference::kFenced;
+  bool fast_path = false;
+  bool via_uplink = false;
+};
+
+struct PeerStatus {
+  std::uint16_t node_id = 0;
+  std::string name;  // empty: the node objects do not say, or cannot be read
+  std::vector<IpAddress> node_ips;
+  std::vector<Cidr> pod_cidrs;
+  bool ready = false;
+  // Of the tunnel device's peer that holds the pod CIDRs; absent without one.
+  std::optional<keys::PublicKey> public_key;
+  std::optional<Endpoint> endpoint;
+  std::int64_t last_handshake_seconds = 0;  // since the epoch; 0: there was none yet
+  std::uint64_t rx_bytes = 0;               // outer, handshakes included
+  std::uint64_t tx_bytes = 0;
+};
+
+struct EndpointStatus {
+  IpAddress address;
+  std::uint32_t ifindex = 0;
+  std::string device;  // empty: it is gone
+  plan::MacAddress pod_mac{};
+};
+
+// What runs on this node, from pins and kernel alone; the configuration says only where the pins are, and which uplinks
+// should be covered.
+struct Status {
+  bool installed = false;  // anything of ours is there
+  plan::Pins pins = plan::Pins::kNone;
+  std::string bpffs;
+  std::optional<bool> strict;  // absent: no program on an uplink, or they differ
+  bool node_encryption = false;
+  std::optional<TunnelStatus> tunnel;
+  std::vector<ProgramStatus> programs;
+  std::vector<IpAddress> node_ips;  // this node's
+  std::vector<Cidr> pod_cidrs;      // this node's
+  std::vector<Cidr> cluster_cidrs;
+  std::vector<PeerStatus> peers;  // by node ID
+  std::vector<EndpointStatus> endpoints;
+  std::optional<bpf::Metrics> metrics;
+  // Why something is not encrypted that should be, a line each; empty: all is well, or nothing is installed.
+  std::vector<std::string> problems;
+};
+
+Result<Status> observe_status(const state::Config& config);
+
+}  // namespace sheath::engine

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "loader/bpf/attachment.hpp"
+#include "loader/bpf/pinned_maps.hpp"
+#include "loader/netlink/links.hpp"
+#include "loader/netlink/wireguard.hpp"
+#include "loader/plan/model.hpp"
+#include "loader/plan/step.hpp"
+
+// Between the planner's words and those of netlink and the maps. Pure.
+namespace sheath::engine {
+
+// Device names by index, of one moment.
+using DeviceNames = std::map<std::uint32_t, std::string>;
+DeviceNames device_names(const std::vector<netlink::Link>& links);
+
+bpf::Place to_place(const plan::Attachment& where);
+plan::Attachment to_attachment(const bpf::Place& place);
+
+// `uplink_ifindex` is for settings.uplink; 0 where there is none.
+sheath_config to_config(const plan::ProgramSettings& settings, std::uint32_t tunnel_ifindex,
+                        std::uint32_t uplink_ifindex);
+// `tunnel_ifindex`: of our tunnel device, 0 without one. An uplink that is gone becomes "?", which no device is called.
+plan::ProgramSettings to_settings(const sheath_config& config, std::uint32_t tunnel_ifindex,
+                                  const DeviceNames& devices);
+
+plan::Tunnel to_tunnel(const netlink::Link& link, const netlink::WireGuardDevice& device, bool rp_filter_off);
+netlink::WireGuardPeerPatch to_patch(const plan::SetTunnelPeer& step);
+
+sheath_owner to_owner(const plan::Owner& owner);
+sheath_peer to_peer(const plan::PeerEntry& entry);
+sheath_endpoint to_endpoint(const plan::EndpointEntry& entry);
+plan::Owner from_owner(const sheath_owner& owner);
+plan::PeerEntry from_peer(const sheath_peer& peer);
+plan::EndpointEntry from_endpoint(const sheath_endpoint& endpoint);
+
+}  // namespace sheath::engine

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/keys/wireguard_key.hpp"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "loader/base/encoding.hpp"
+
+namespace sheath::keys {
+namespace {
+
+constexpr const char* kNotAKey = "is not 32 bytes in base64";
+// EVP_DecodeBlock writes 3 bytes for each 4 characters, EVP_EncodeBlock a final zero.
+constexpr std::size_t kDecodeRoom = kKeyCharacters / 4 * 3;
+constexpr std::size_t kEncodeRoom = kKeyCharacters + 1;
+
+unsigned char* as_unsigned(char* text) {
+  return reinterpret_cast<unsigned char*>(text);
+}
+const unsigned char* as_unsigned(const char* text) {
+  return reinterpret_cast<const unsigned char*>(text);
+}
+
+bool all_zero(std::span<const std::uint8_t> bytes) {
+  return std::ranges::all_of(bytes, [](std::uint8_t byte) { return byte == 0; });
+}
+
+std::string wrong_length(std::size_t length) {
+  return "has " + std::to_string(length) + " characters where a WireGuard key has " + std::to_string(kKeyCharacters);
+}
+
+// RFC 7748, section 5: the scalar is a multiple of the cofactor 8, with bit 254 set.
+void clamp(std::span<std::uint8_t> scalar) {
+  scalar[0] &= 0xf8;
+  scalar[31] = static_cast<std::uint8_t>((scalar[31] & 0x7f) | 0x40);
+}
+
+Result<PublicKey> derive_public(std::span<const std::uint8_t> private_bytes) {
+  using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
+  const Key key(EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nullptr, private_bytes.data(), private_bytes.size()),
+                &EVP_PKEY_free);
+  PublicKey out;
+  std::size_t size = out.bytes.size();
+  if (!key || EVP_PKEY_get_raw_public_key(key.get(), out.bytes.data(), &size) != 1 || size != out.bytes.size()) {
+    return fail("derive the public key: OpenSSL has no X25519");
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<PublicKey> PublicKey::parse(std::string_view base64) {
+  if (base64.size() != kKeyCharacters) return fail(Error::misuse(wrong_length(base64.size())));
+  const auto decoded = base64_decode(base64);
+  if (!decoded || decoded->size() != kKeyBytes) return fail(Error::misuse(kNotAKey));
+  if (all_zero(*decoded)) return fail(Error::misuse("is the all-zero key"));
+  PublicKey key;
+  std::ranges::copy(*decoded, key.bytes.begin());
+  return key;
+}
+
+std::string PublicKey::text() const {
+  return base64_encode(bytes);
+}
+
+Result<PrivateKey> PrivateKey::adopt(SecretBuffer secret) {
+  clamp(secret.bytes());
+  const auto public_key = derive_public(secret.bytes());
+  if (!public_key) return fail(public_key.error());
+  return PrivateKey(std::move(secret), *public_key);
+}
+
+Result<PrivateKey> PrivateKey::generate() {
+  auto secret = SecretBuffer::make(kKeyBytes);
+  if (!secret) return fail(std::move(secret.error()));
+  if (RAND_priv_bytes(secret->bytes().data(), kKeyBytes) != 1) {
+    return fail("make a private key: OpenSSL has no random numbers");
+  }
+  return adopt(std::move(*secret));
+}
+
+Result<PrivateKey> PrivateKey::from_bytes(std::span<const std::uint8_t, kKeyBytes> bytes) {
+  auto secret = SecretBuffer::make(kKeyBytes);
+  if (!secret) return fail(std::move(secret.error()));
+  std::ranges::copy(bytes, secret->bytes().begin());
+  return adopt(std::move(*secret));
+}
+
+// Not base64_decode: that one answers in memory that is neither locked nor wiped. OpenSSL's decoder forgives white
+// space and stray bits, so what it read is written again and has to be the same text.
+Result<PrivateKey> PrivateKey::parse(std::span<const char> base64) {
+  if (base64.size() != kKeyCharacters) return fail(Error::misuse(wrong_length(base64.size())));
+  auto decoded = SecretBuffer::make(kDecodeRoom);
+  if (!decoded) return fail(std::move(decoded.error()));
+  auto again = SecretBuffer::make(kEncodeRoom);
+  if (!again) return fail(std::move(again.error()));
+
+  auto* const bytes = decoded->bytes().data();
+  const bool is_base64 =
+      EVP_DecodeBlock(bytes, as_unsigned(base64.data()), kKeyCharacters) == static_cast<int>(kDecodeRoom) &&
+      EVP_EncodeBlock(as_unsigned(again->chars().data()), bytes, kKeyBytes) == static_cast<int>(kKeyCharacters) &&
+      CRYPTO_memcmp(again->chars().data(), base64.data(), kKeyCharacters) == 0;
+  if (!is_base64) return fail(Error::misuse(kNotAKey));
+  if (all_zero(decoded->bytes())) return fail(Error::misuse("is the all-zero key"));
+  return from_bytes(std::span<const std::uint8_t, kKeyBytes>(bytes, kKeyBytes));
+}
+
+Result<SecretBuffer> PrivateKey::base64() const {
+  auto text = SecretBuffer::make(kEncodeRoom);
+  if (!text) return text;
+  EVP_EncodeBlock(as_unsigned(text->chars().data()), bytes().data(), kKeyBytes);
+  return text;
+}
+
+}  // namespace sheath::keys

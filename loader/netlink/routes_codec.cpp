@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <linux/rtnetlink.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+
+#include "loader/netlink/attributes.hpp"
+#include "loader/netlink/routes.hpp"
+#include "loader/netlink/routes_codec.hpp"
+#include "loader/netlink/wire_address.hpp"
+
+namespace sheath::netlink {
+namespace {
+
+// The gateway of the other family (struct rtvia): its family as a host-order u16, then the address.
+std::optional<IpAddress> via(const Attributes& attributes) {
+  const auto bytes = attributes.find(RTA_VIA);
+  std::uint16_t family_number = 0;
+  if (!bytes || bytes->size() < sizeof family_number) return std::nullopt;
+  std::memcpy(&family_number, bytes->data(), sizeof family_number);
+  const auto family = family_of(family_number);
+  return family ? read_address(*family, bytes->subspan(sizeof family_number)) : std::nullopt;
+}
+
+Result<std::vector<Route>> decode_multipath(const Route& route, Bytes hops) {
+  std::vector<Route> out;
+  while (!hops.empty()) {
+    rtnexthop hop;
+    if (hops.size() < sizeof hop) return fail("next hop of " + route.destination.text() + " is cut short");
+    std::memcpy(&hop, hops.data(), sizeof hop);
+    if (hop.rtnh_len < sizeof hop || hop.rtnh_len > hops.size()) {
+      return fail("next hop of " + route.destination.text() + " runs past the end");
+    }
+    const auto attributes = Attributes::parse(hops.subspan(sizeof hop, hop.rtnh_len - sizeof hop));
+    if (!attributes) return fail(attributes.error());
+    out.push_back(route);
+    out.back().ifindex = static_cast<std::uint32_t>(hop.rtnh_ifindex);
+    out.back().gateway = read_gateway(route.destination.address.family, *attributes);
+    hops = hops.subspan(std::min<std::size_t>(RTNH_ALIGN(hop.rtnh_len), hops.size()));
+  }
+  return out;
+}
+
+Result<Cidr> destination(Family family, const rtmsg& header, const Attributes& attributes) {
+  const auto bytes = attributes.find(RTA_DST);
+  const auto address = bytes ? read_address(family, *bytes) : IpAddress{family, {}};
+  if (!address || header.rtm_dst_len > address->size() * 8) return fail("route has a malformed destination");
+  return Cidr{*address, header.rtm_dst_len};
+}
+
+}  // namespace
+
+std::optional<IpAddress> read_gateway(Family family, const Attributes& attributes) {
+  const auto gateway = read_address(family, attributes.find(RTA_GATEWAY));
+  return gateway ? gateway : via(attributes);
+}
+
+Result<std::vector<Route>> decode_route(const Reply& reply) {
+  std::vector<Route> none;
+  if (reply.type != RTM_NEWROUTE) return none;
+  const auto message = parse_message<rtmsg>(reply.payload);
+  if (!message) return fail(message.error());
+  const auto& [header, attributes] = *message;
+  const auto family = family_of(header.rtm_family);
+  const std::uint32_t table = attributes.u32(RTA_TABLE).value_or(header.rtm_table);
+  if (!family || table != RT_TABLE_MAIN || header.rtm_type != RTN_UNICAST) return none;
+  const auto to = destination(*family, header, attributes);
+  if (!to) return fail(to.error());
+
+  Route route;
+  route.destination = *to;
+  route.metric = attributes.u32(RTA_PRIORITY).value_or(0);
+  route.type = header.rtm_type;
+  if (const auto hops = attributes.find(RTA_MULTIPATH)) return decode_multipath(route, *hops);
+  route.ifindex = attributes.u32(RTA_OIF).value_or(0);
+  route.gateway = read_gateway(*family, attributes);
+  return std::vector{route};
+}
+
+}  // namespace sheath::netlink

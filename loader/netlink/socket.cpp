@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/netlink/socket.hpp"
+
+#include <linux/netlink.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "loader/netlink/answer.hpp"
+
+namespace sheath::netlink {
+namespace {
+
+// The kernel fills datagrams of a dump up to 32 KiB.
+constexpr std::size_t kBufferSize = 65536;
+
+std::unexpected<Error> system_error(std::string_view doing) {
+  return fail(Error::system(doing, errno));
+}
+
+bool set_option(int fd, int option) {
+  const int on = 1;
+  return setsockopt(fd, SOL_NETLINK, option, &on, sizeof on) == 0;
+}
+
+}  // namespace
+
+Socket::Socket(UniqueFd fd) : fd_(std::move(fd)), buffer_(std::make_unique<std::uint8_t[]>(kBufferSize)) {}
+
+Result<Socket> Socket::open(int protocol) {
+  UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
+  if (!fd) return system_error("open netlink socket");
+  // CAP_ACK: an error does not bring the request back, which may hold a key. STRICT_CHK: dumps heed their filters.
+  if (!set_option(fd.get(), NETLINK_EXT_ACK) || !set_option(fd.get(), NETLINK_CAP_ACK) ||
+      !set_option(fd.get(), NETLINK_GET_STRICT_CHK)) {
+    return system_error("set up netlink socket");
+  }
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+    return system_error("bind netlink socket");
+  }
+  return Socket(std::move(fd));
+}
+
+Result<> Socket::send(Message& message) {
+  if (message.overflowed()) return fail(Error::system("netlink message does not fit its buffer", EMSGSIZE));
+  message.set_sequence(++sequence_);
+  message.add_flags(NLM_F_REQUEST);
+  sockaddr_nl kernel{};
+  kernel.nl_family = AF_NETLINK;
+  const auto bytes = message.bytes();
+  ssize_t count = 0;
+  do {
+    count = sendto(fd_.get(), bytes.data(), bytes.size(), 0, reinterpret_cast<sockaddr*>(&kernel), sizeof kernel);
+  } while (count < 0 && errno == EINTR);
+  if (count < 0) return system_error("send netlink message");
+  return {};
+}
+
+// One datagram, of the kernel.
+Result<std::size_t> Socket::receive_datagram() {
+  for (;;) {
+    sockaddr_nl sender{};
+    iovec part{buffer_.get(), kBufferSize};
+    msghdr message{};
+    message.msg_name = &sender;
+    message.msg_namelen = sizeof sender;
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    const ssize_t count = recvmsg(fd_.get(), &message, 0);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return system_error("receive netlink message");
+    if (sender.nl_pid != 0) continue;
+    if ((message.msg_flags & MSG_TRUNC) != 0) return fail(Error::system("receive netlink message", EMSGSIZE));
+    return static_cast<std::size_t>(count);
+  }
+}
+
+Result<> Socket::receive(Answer& answer) {
+  while (!answer.finished()) {
+    const auto count = receive_datagram();
+    if (!count) return fail(count.error());
+    answer.take({buffer_.get(), *count});
+    explicit_bzero(buffer_.get(), *count);
+  }
+  return answer.result();
+}
+
+Result<> Socket::request(Message& message, const ReplyHandler& handler) {
+  message.add_flags(NLM_F_ACK);
+  if (auto sent = send(message); !sent) return sent;
+  Answer answer(sequence_, handler);
+  return receive(answer);
+}
+
+Result<> Socket::dump(Message& message, const std::function<void()>& restart, const ReplyHandler& handler) {
+  message.add_flags(NLM_F_DUMP);
+  for (int attempt = 0; attempt < kDumpAttempts; ++attempt) {
+    restart();
+    if (auto sent = send(message); !sent) return sent;
+    Answer answer(sequence_, handler);
+    auto received = receive(answer);
+    // What was read while the table changed may well have an error that is none.
+    if (!answer.finished() || !answer.interrupted()) return received;
+  }
+  return fail(Error::system("the kernel's table changes faster than it can be read", EINTR));
+}
+
+}  // namespace sheath::netlink

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "loader/plan/model.hpp"
+
+// What the machine says about itself, and no configuration can know.
+namespace sheath::plan {
+
+struct Uplink {
+  std::string name;
+  std::uint32_t mtu = 0;
+  std::uint8_t l2_len = 14;          // bytes before the IP header
+  std::vector<IpAddress> addresses;  // of global scope, usable as a source
+};
+
+// A pod of this node, for the fast path.
+struct LocalPod {
+  std::string device;
+  EndpointEntry entry;
+};
+
+struct Facts {
+  std::vector<Uplink> uplinks;  // in the order of the configuration; the first is the main one
+  int all_rp_filter = 0;        // net.ipv4.conf.all.rp_filter
+  std::map<Program, std::uint64_t> builds;
+  std::map<IpAddress, LocalPod> pods;  // empty without the fast path
+};
+
+}  // namespace sheath::plan

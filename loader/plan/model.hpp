@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "loader/base/address.hpp"
+#include "loader/keys/wireguard_key.hpp"
+#include "maps/types.h"
+
+// The words of the planner: what a node should look like (Desired) and what it looks like (Actual). The steps between
+// are in step.hpp. Plain data; no kernel, no file, no clock.
+namespace sheath::plan {
+
+inline constexpr const char* kWireguardDevice = "cilium_wg0";
+inline constexpr std::uint32_t kWireguardMark = 0xe00;   // fwmark of our outer packets
+inline constexpr std::uint32_t kWireguardOverhead = 80;  // outer IPv6 40 + UDP 8 + header 16 + tag 16
+
+// --- the tunnel device and its peers -------------------------------------------------------------------------------
+
+struct TunnelPeer {
+  std::optional<Endpoint> endpoint;
+  std::uint16_t keepalive = 0;  // seconds; 0: off
+  std::set<Cidr> allowed_ips;
+  bool operator==(const TunnelPeer&) const = default;
+};
+
+using TunnelPeers = std::map<keys::PublicKey, TunnelPeer>;
+
+struct Tunnel {
+  std::string name = kWireguardDevice;
+  std::uint32_t mtu = 0;
+  bool up = false;
+  bool rp_filter_off = false;  // net.ipv4.conf.<name>.rp_filter is 0
+  keys::PublicKey public_key;  // all zero: no private key is set
+  std::uint16_t listen_port = 0;
+  std::uint32_t fwmark = 0;
+  TunnelPeers peers;
+  bool operator==(const Tunnel&) const = default;
+};
+
+// --- the maps ------------------------------------------------------------------------------------------------------
+
+struct Owner {
+  sheath_kind kind = SHEATH_KIND_none;
+  std::uint16_t node_id = 0;
+  auto operator<=>(const Owner&) const = default;
+};
+
+struct PeerEntry {
+  std::uint32_t tx_mark = 0;
+  bool ready = false;
+  auto operator<=>(const PeerEntry&) const = default;
+};
+
+using MacAddress = std::array<std::uint8_t, 6>;
+
+struct EndpointEntry {
+  std::uint32_t ifindex = 0;
+  MacAddress pod_mac{};
+  MacAddress host_mac{};
+  auto operator<=>(const EndpointEntry&) const = default;
+};
+
+// The content of the pinned maps.
+struct Maps {
+  std::map<IpAddress, Owner> node_ips;
+  std::map<Cidr, Owner> pod_cidrs;  // pod_cidrs4 and pod_cidrs6
+  std::map<std::uint16_t, PeerEntry> peers;
+  std::map<IpAddress, EndpointEntry> endpoints;
+  bool operator==(const Maps&) const = default;
+};
+
+// --- the programs --------------------------------------------------------------------------------------------------
+
+// Each attachment point has one program, named after it.
+using Program = sheath_direction;
+
+struct Attachment {
+  Program program = SHEATH_DIRECTION_uplink_egress;
+  std::string device;
+  auto operator<=>(const Attachment&) const = default;
+};
+
+// Which tunnel device the program was loaded for.
+enum class TunnelReference : std::uint8_t {
+  kFenced,  // none: every peer counts as not ready
+  kTunnel,  // the one that exists now
+  kStale,   // one that is gone: what is redirected there is lost (seen in Actual only)
+};
+
+// struct sheath_config, with devices by name: an index is known only when the device exists.
+struct ProgramSettings {
+  std::uint64_t build = 0;
+  TunnelReference tunnel = TunnelReference::kFenced;
+  std::string uplink;  // for via_uplink; else empty
+  std::uint16_t wireguard_port = 0;
+  std::uint8_t l2_len = 14;
+  bool strict = true;
+  bool node_encryption = false;
+  bool fast_path = false;
+  bool via_uplink = false;
+  bool trace = false;
+  bool operator==(const ProgramSettings&) const = default;
+};
+
+using Programs = std::map<Attachment, ProgramSettings>;
+
+// --- desired and actual --------------------------------------------------------------------------------------------
+
+// The object this node publishes about itself.
+struct Publication {
+  std::string path;
+  std::string content;  // empty: no such file
+  bool operator==(const Publication&) const = default;
+};
+
+// Node names for what carries only an ID or a key; for people, never compared.
+struct Names {
+  std::map<std::uint16_t, std::string> nodes;
+  std::map<keys::PublicKey, std::string> keys;
+};
+
+// The programs differ in nothing but what belongs to their device, so `strict` is the same in all of them.
+struct Desired {
+  std::optional<Tunnel> tunnel;  // nullopt with encryption none: nothing of ours but the publication
+  Maps maps;
+  Programs programs;
+  std::optional<Publication> publication;
+  Names names;
+  std::vector<std::string> waiting_for_key;  // peers by name: what is for them is dropped (strict)
+  std::vector<std::string> warnings;
+};
+
+// How many of the maps are pinned. Programs hold on to the maps they were loaded with, so with anything but kAll the
+// attached ones look things up where nobody writes any more.
+enum class Pins : std::uint8_t { kNone, kSome, kAll };
+
+struct Actual {
+  Pins pins = Pins::kNone;
+  std::optional<Tunnel> tunnel;
+  Maps maps;
+  Programs programs;
+  // Pins whose device or link is gone: nothing is attached, yet they have to be removed.
+  std::set<Attachment> orphans;
+  std::optional<Publication> publication;
+};
+
+}  // namespace sheath::plan

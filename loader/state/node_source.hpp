@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "loader/base/result.hpp"
+#include "loader/state/config.hpp"
+#include "loader/state/node_object.hpp"
+
+namespace sheath::state {
+
+// A file that a node publishes about itself, to be written with mode 0644.
+struct Publication {
+  std::filesystem::path path;
+  std::string content;
+  bool operator==(const Publication&) const = default;
+};
+
+// Where the objects of the cluster's nodes come from.
+class NodeSource {
+ public:
+  NodeSource() = default;
+  NodeSource(const NodeSource&) = delete;
+  NodeSource& operator=(const NodeSource&) = delete;
+  virtual ~NodeSource() = default;
+
+  // All objects, in an order that depends on nothing but their content and place.
+  virtual Result<std::vector<NodeObject>> read() = 0;
+  // What `node` has to publish here for its peers to know it. Only says so: writes nothing.
+  virtual Publication publication(const Node& node) const = 0;
+};
+
+// A folder of JSON (.json) and YAML (.yaml, .yml) files; others, and names that begin with a dot, are not looked at.
+// `<name>.sheath.json` is what node <name> published. A file that vanishes while it is read makes it list again.
+class FileSource : public NodeSource {
+ public:
+  explicit FileSource(std::filesystem::path folder) : folder_(std::move(folder)) {}
+
+  Result<std::vector<NodeObject>> read() override;
+  Publication publication(const Node& node) const override;
+
+ private:
+  std::filesystem::path folder_;
+};
+
+// The source that the configuration names.
+Result<std::unique_ptr<NodeSource>> make_node_source(const Config& config);
+
+}  // namespace sheath::state
