@@ -1,0 +1,59 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# The first oracle: does traffic arrive? Pings and sheath_traffic, between pods, with the marked payload.
+
+TRAFFIC_PORT=7000
+TRAFFIC_PIDFILES=()
+
+# serve WHERE: answers TCP and UDP in that namespace; listens when the command returns.
+serve() {
+  local pidfile=$CLUSTER_RUN/$1.pid
+  in_netns "$1" sheath_traffic serve --port "$TRAFFIC_PORT" --daemon "$pidfile"
+  TRAFFIC_PIDFILES+=("$pidfile")
+}
+
+traffic_stop_all() {
+  local pidfile
+  for pidfile in "${TRAFFIC_PIDFILES[@]}"; do kill "$(<"$pidfile")" 2>/dev/null || true; done
+  TRAFFIC_PIDFILES=()
+}
+
+# ping_from WHERE ADDRESS [OPTIONS...]: three marked pings, quick after another; all must be answered.
+ping_from() {
+  local from=$1 to=$2
+  shift 2
+  in_netns "$from" ping -n -c 3 -i 0.05 -W 3 -p "$MARKER_HEX" "$@" "$to"
+}
+
+# ping_lost WHERE ADDRESS: no answer to any of three pings.
+ping_lost() { ! in_netns "$1" ping -n -c 3 -i 0.05 -W 1 -p "$MARKER_HEX" "$2" | grep 'bytes from'; }
+
+# echoes_seen WHERE: echo requests that this namespace has received, both families.
+echoes_seen() {
+  # shellcheck disable=SC2016 # fields of awk, not of the shell
+  in_netns "$1" awk '/^Icmp:/ && $10 ~ /^[0-9]+$/ { sum += $10 } /^Icmp6InEchos / { sum += $2 } END { print sum + 0 }' \
+    /proc/self/net/snmp /proc/self/net/snmp6
+}
+
+# traffic WHERE COMMAND ADDRESS [OPTIONS...]: sheath_traffic as a client.
+traffic() {
+  local from=$1 command=$2 to=$3
+  shift 3
+  in_netns "$from" sheath_traffic "$command" "$to" --port "$TRAFFIC_PORT" --marker "$MARKER" "$@"
+}
+
+# stream_start FROM TO-ADDRESS: numbered datagrams, one each few milliseconds, until stream_stop.
+stream_start() {
+  rm -f "$CLUSTER_RUN/stream.stop"
+  traffic "$1" udp "$2" --interval-ms 5 --until "$CLUSTER_RUN/stream.stop" >"$CLUSTER_RUN/stream.log" 2>&1 &
+  STREAM_PID=$!
+}
+
+# stream_stop: prints the tally; fails when a datagram was lost.
+stream_stop() {
+  local code=0
+  touch "$CLUSTER_RUN/stream.stop"
+  wait "$STREAM_PID" || code=$?
+  cat "$CLUSTER_RUN/stream.log"
+  return "$code"
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "loader/base/address.hpp"
+#include "loader/base/unique_fd.hpp"
+#include "loader/netlink/links.hpp"
+#include "loader/netlink/socket.hpp"
+
+namespace sheath::netlink {
+
+// A fresh network namespace for this thread; nothing of the machine's own is touched. It goes when nobody is in it.
+class Sandbox {
+ public:
+  Sandbox();
+
+  Socket& route() { return route_; }
+  // A veth pair; the other end is put into the namespace `peer_namespace` (a file descriptor) if that is not negative,
+  // and has the MAC address 02:00:00:00:00:aa. Returns the near end.
+  Link add_veth(const std::string& name, const std::string& peer, int peer_namespace = -1);
+  // The address is usable at once (no duplicate address detection).
+  void add_address(std::uint32_t ifindex, const Cidr& network, const IpAddress& address);
+  void add_route(const Cidr& to, std::uint32_t ifindex, const IpAddress& gateway, std::uint32_t metric);
+  void add_neighbour(std::uint32_t ifindex, const IpAddress& address, const MacAddress& mac);
+
+ private:
+  Socket route_;
+};
+
+// A descriptor of this thread's network namespace.
+UniqueFd current_namespace();
+
+// Prints the skip in the form that the runner checks against the list of expected ones.
+void skip(const std::string& name, const std::string& why);
+
+}  // namespace sheath::netlink

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "selftests/prog/datapath/cluster.hpp"
+
+#include <algorithm>
+
+namespace sheath::test {
+
+const char* name_of(Mode mode) {
+  return mode == Mode::kStrict ? "strict" : "permissive";
+}
+
+const TestDevices& devices() {
+  static const TestDevices made;
+  return made;
+}
+
+sheath_config config_for(Mode mode) {
+  sheath_config config{};
+  config.tunnel_ifindex = devices().tunnel.ifindex;
+  config.uplink_ifindex = devices().uplink.ifindex;
+  config.wireguard_port = kWireguardPort;
+  config.l2_len = 14;
+  config.strict = mode == Mode::kStrict;
+  config.trace = 1;
+  return config;
+}
+
+Cluster::Cluster(const sheath_config& config) : Datapath(config) {
+  for (const auto& [ipv4, ipv6, kind, node] :
+       {std::tuple{"10.244.0.0/16", "fd00:10:244::/48", SHEATH_KIND_cluster, 0},
+        std::tuple{"10.244.1.0/24", "fd00:10:244:1::/64", SHEATH_KIND_local, 0},
+        std::tuple{"10.244.2.0/24", "fd00:10:244:2::/64", SHEATH_KIND_remote, 2},
+        std::tuple{"10.244.3.0/24", "fd00:10:244:3::/64", SHEATH_KIND_remote, 3},
+        std::tuple{"10.244.4.0/24", "fd00:10:244:4::/64", SHEATH_KIND_remote, 4}}) {
+    add_pods(ipv4, kind, static_cast<std::uint16_t>(node));
+    add_pods(ipv6, kind, static_cast<std::uint16_t>(node));
+  }
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    add_node(kLocalNode.address(family), SHEATH_KIND_local);
+    add_node(kRemoteNode.address(family), SHEATH_KIND_remote, kReadyNode);
+  }
+  add_node("172.18.0.5", SHEATH_KIND_remote, kKeylessNode);
+  add_node("fd00:18::5", SHEATH_KIND_remote, kKeylessNode);
+  set_peer(kReadyNode, {kReadyMark, SHEATH_PEER_ready});
+  set_peer(kKeylessNode, {0x30e00, SHEATH_PEER_not_ready});
+
+  sheath_endpoint pod{};
+  pod.ifindex = devices().pod.ifindex;
+  std::ranges::copy(kPodMac, pod.pod_mac);
+  std::ranges::copy(kHostMac, pod.host_mac);
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) add_endpoint(kLocalPod.address(family), pod);
+}
+
+Cluster& shared_cluster(Mode mode) {
+  static Cluster strict(Mode::kStrict);
+  static Cluster permissive(Mode::kPermissive);
+  return mode == Mode::kStrict ? strict : permissive;
+}
+
+PacketSpec between(const Party& source, const Party& dest, Family family) {
+  PacketSpec spec;
+  spec.source = source.address(family);
+  spec.dest = dest.address(family);
+  return spec;
+}
+
+}  // namespace sheath::test

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "loader/base/address.hpp"
+#include "selftests/harness/datapath.hpp"
+#include "selftests/harness/devices.hpp"
+
+// The cluster that every test of the programs sees, from node 1:
+//
+//   node    addresses                 pods                                  peer
+//   1 (us)  172.18.0.3  fd00:18::3    10.244.1.0/24  fd00:10:244:1::/64     -
+//   2       172.18.0.4  fd00:18::4    10.244.2.0/24  fd00:10:244:2::/64     ready
+//   3       172.18.0.5  fd00:18::5    10.244.3.0/24  fd00:10:244:3::/64     not ready
+//   4       -           -             10.244.4.0/24  fd00:10:244:4::/64     no entry
+//   ?                                 10.244.0.0/16  fd00:10:244::/48       the cluster's range
+namespace sheath::test {
+
+// One party in both families.
+struct Party {
+  const char* name;
+  const char* ipv4;
+  const char* ipv6;
+
+  std::string address(Family family) const { return family == Family::kIpv4 ? ipv4 : ipv6; }
+};
+
+inline constexpr Party kLocalPod{"local pod", "10.244.1.7", "fd00:10:244:1::7"};
+inline constexpr Party kOtherLocalPod{"other local pod", "10.244.1.8", "fd00:10:244:1::8"};
+inline constexpr Party kRemotePod{"remote pod", "10.244.2.9", "fd00:10:244:2::9"};
+inline constexpr Party kKeylessPod{"pod of a node that is not ready", "10.244.3.9", "fd00:10:244:3::9"};
+inline constexpr Party kPeerlessPod{"pod of a node without a peer", "10.244.4.9", "fd00:10:244:4::9"};
+inline constexpr Party kUnknownPod{"pod of no known node", "10.244.99.9", "fd00:10:244:99::9"};
+inline constexpr Party kLocalNode{"this node", "172.18.0.3", "fd00:18::3"};
+inline constexpr Party kRemoteNode{"remote node", "172.18.0.4", "fd00:18::4"};
+inline constexpr Party kWorld{"world", "198.51.100.1", "2001:db8::1"};
+inline constexpr Party kOtherWorld{"elsewhere in the world", "203.0.113.2", "2001:db8:f::2"};
+
+inline constexpr std::uint16_t kReadyNode = 2, kKeylessNode = 3, kPeerlessNode = 4;
+inline constexpr std::uint32_t kReadyMark = 0x20e00;  // node 2, no key ID, encrypt
+inline constexpr std::uint16_t kWireguardPort = 51871;
+inline constexpr unsigned kTunnelMtu = 1420;
+
+inline constexpr std::uint8_t kPodMac[6] = {2, 0, 0, 1, 0, 7};
+inline constexpr std::uint8_t kHostMac[6] = {2, 0, 0, 1, 0, 1};
+
+enum class Mode { kPermissive, kStrict };
+const char* name_of(Mode mode);
+
+// Devices are made once for all tests; veth pairs stand for the tunnel, the uplink and the pod's device.
+struct TestDevices {
+  VethPair tunnel{"tunnel", kTunnelMtu};
+  VethPair uplink{"uplink", 1500};
+  VethPair pod{"pod", 1500};
+};
+const TestDevices& devices();
+
+// Strict, traced, Ethernet, with the tunnel there: what tests start from.
+sheath_config config_for(Mode mode);
+
+// A datapath that knows the cluster; kLocalPod is an endpoint behind devices().pod.
+class Cluster : public Datapath {
+ public:
+  explicit Cluster(const sheath_config& config);
+  explicit Cluster(Mode mode) : Cluster(config_for(mode)) {}
+};
+
+// A datapath kept for all tests of one mode: loading is the slow part. Counters only ever grow.
+Cluster& shared_cluster(Mode mode);
+
+// An ordinary packet between two parties.
+PacketSpec between(const Party& source, const Party& dest, Family family);
+
+}  // namespace sheath::test

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include "loader/bpf/pinned_maps.hpp"
+#include "selftests/prog/loader/sandbox.hpp"
+
+namespace sheath::bpf {
+namespace {
+
+using test::new_pin_folder;
+
+IpAddress address(const std::string& text) {
+  return IpAddress::parse(text).value();
+}
+Cidr cidr(const std::string& text) {
+  return Cidr::parse(text).value();
+}
+sheath_owner remote(std::uint16_t node_id) {
+  return {SHEATH_KIND_remote, node_id, 0};
+}
+
+PinnedMaps create(const std::filesystem::path& bpffs) {
+  auto maps = PinnedMaps::create(bpffs);
+  REQUIRE_MESSAGE(maps, maps.error().what());
+  return std::move(*maps);
+}
+
+CidrOwners many_cidrs() {
+  CidrOwners cidrs;
+  for (int i = 0; i < 3000; ++i) {
+    const auto id = static_cast<std::uint16_t>(i + 1);
+    cidrs[cidr("10." + std::to_string(i / 256) + "." + std::to_string(i % 256) + ".0/24")] = remote(id);
+    cidrs[cidr("fd00:" + std::to_string(i) + "::/64")] = remote(id);
+  }
+  return cidrs;
+}
+
+TEST_CASE("maps: created ones are pinned, with types that bpftool can read") {
+  const auto bpffs = new_pin_folder();
+  auto maps = create(bpffs);
+  const auto info = maps.info();
+  REQUIRE(info);
+  CHECK(info->size() == 7);
+  for (const auto& map : *info) {
+    CAPTURE(map.name);
+    CHECK(std::filesystem::exists(bpffs / map.name));
+    CHECK((map.btf || map.type_name == "ringbuf"));
+  }
+  REQUIRE(maps.set_peers({{7, {0x70e00, SHEATH_PEER_ready}}}));
+  const auto dump = test::output_of("bpftool map dump pinned " + (bpffs / "peers").string());
+  CHECK(dump.find("\"tx_mark\": 462336") != std::string::npos);
+  CHECK(dump.find("SHEATH_PEER_ready") != std::string::npos);
+}
+
+TEST_CASE("maps: what is written is what is read, both families, more than one batch") {
+  auto maps = create(new_pin_folder());
+  const auto cidrs = many_cidrs();
+  REQUIRE(maps.set_pod_cidrs(cidrs));
+  const auto read = maps.pod_cidrs();
+  REQUIRE_MESSAGE(read, read.error().what());
+  REQUIRE(read->size() == cidrs.size());
+  for (const auto& [prefix, owner] : cidrs) {
+    CAPTURE(prefix.text());
+    REQUIRE(read->contains(prefix));
+    CHECK(read->at(prefix).node_id == owner.node_id);
+    CHECK(read->at(prefix).kind == SHEATH_KIND_remote);
+  }
+  Owners node_ips;
+  for (int i = 0; i < 3000; ++i) {
+    node_ips[address("172.18." + std::to_string(i / 250) + "." + std::to_string(i % 250))] = remote(1);
+    node_ips[address("fd00:172:18::" + std::to_string(i))] = remote(2);
+  }
+  REQUIRE(maps.set_node_ips(node_ips));
+  CHECK(maps.node_ips()->size() == node_ips.size());
+  CHECK(maps.node_ips()->at(address("fd00:172:18::9")).node_id == 2);
+}
+
+TEST_CASE("maps: an entry overwritten is the new one, an entry deleted is gone, its neighbours stay") {
+  auto maps = create(new_pin_folder());
+  REQUIRE(maps.set_endpoints(
+      {{address("10.244.1.2"), {5, {2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}}}, {address("fd00::2"), {6, {}, {}}}}));
+  REQUIRE(maps.set_endpoints({{address("10.244.1.2"), {9, {2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}}}}));
+  auto endpoints = maps.endpoints();
+  REQUIRE(endpoints);
+  CHECK(endpoints->at(address("10.244.1.2")).ifindex == 9);
+  CHECK(endpoints->at(address("10.244.1.2")).host_mac[5] == 2);
+  REQUIRE(maps.delete_endpoint(address("10.244.1.2")));
+  CHECK(maps.delete_endpoint(address("10.244.1.2")));
+  CHECK(maps.endpoints()->size() == 1);
+
+  REQUIRE(
+      maps.set_pod_cidrs({{cidr("10.244.1.0/24"), remote(1)}, {cidr("10.244.0.0/16"), {SHEATH_KIND_cluster, 0, 0}}}));
+  REQUIRE(maps.delete_pod_cidr(cidr("10.244.0.0/16")));
+  CHECK(maps.pod_cidrs()->contains(cidr("10.244.1.0/24")));
+  CHECK(maps.pod_cidrs()->size() == 1);
+  REQUIRE(maps.set_peers({{65535, {1, SHEATH_PEER_not_ready}}}));
+  REQUIRE(maps.delete_peer(65535));
+  CHECK(maps.peers()->empty());
+  REQUIRE(maps.set_node_ips({{address("172.18.0.2"), remote(3)}}));
+  REQUIRE(maps.delete_node_ip(address("172.18.0.2")));
+  CHECK(maps.node_ips()->empty());
+}
+
+TEST_CASE("maps: creating again keeps what is in them, and completes a half-made set") {
+  const auto bpffs = new_pin_folder();
+  REQUIRE(create(bpffs).set_peers({{1, {0x10e00, SHEATH_PEER_ready}}}));
+  REQUIRE(std::filesystem::remove(bpffs / "metrics"));
+  CHECK_FALSE(PinnedMaps::open(bpffs, Access::kRead)->has_value());
+  auto maps = create(bpffs);
+  CHECK(maps.peers()->size() == 1);
+  CHECK(std::filesystem::exists(bpffs / "metrics"));
+}
+
+TEST_CASE("maps: a pin of another layout is named and left alone, and nothing is made beside it") {
+  const auto bpffs = new_pin_folder();
+  std::filesystem::create_directories(bpffs);
+  REQUIRE(test::run("bpftool map create " + (bpffs / "peers").string() +
+                    " type hash key 4 value 16 entries 10 name peers"));
+  const auto maps = PinnedMaps::create(bpffs);
+  REQUIRE_FALSE(maps);
+  CHECK(maps.error().what().find("map peers is pinned with another layout") != std::string::npos);
+  CHECK(maps.error().hint().find("sheath unload") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(bpffs / "node_ips"));
+  CHECK(std::filesystem::exists(bpffs / "peers"));
+}
+
+TEST_CASE("maps: opened for reading, they cannot be written") {
+  const auto bpffs = new_pin_folder();
+  create(bpffs);
+  auto maps = PinnedMaps::open(bpffs, Access::kRead);
+  REQUIRE(maps);
+  REQUIRE(maps->has_value());
+  CHECK((*maps)->peers());
+  CHECK((*maps)->metrics());
+  const auto written = (*maps)->set_peers({{1, {0, SHEATH_PEER_ready}}});
+  REQUIRE_FALSE(written);
+  CHECK(written.error().error_number() == EPERM);
+}
+
+TEST_CASE("maps: a folder that is not on a bpf file system is refused with the mount command") {
+  const auto maps = PinnedMaps::create("/tmp/sheath-is-not-here/x");
+  REQUIRE_FALSE(maps);
+  CHECK(maps.error().what() == "/tmp/sheath-is-not-here/x is not on a bpf file system");
+  CHECK(maps.error().hint().find("mount -t bpf") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists("/tmp/sheath-is-not-here"));
+}
+
+}  // namespace
+}  // namespace sheath::bpf

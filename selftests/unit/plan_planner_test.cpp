@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "loader/plan/describe.hpp"
+#include "loader/plan/desired.hpp"
+#include "loader/plan/planner.hpp"
+#include "selftests/unit/plan_oracle.hpp"
+#include "selftests/unit/plan_simulator.hpp"
+
+namespace sheath::plan {
+namespace {
+
+keys::PublicKey key_of(int number) {
+  keys::PublicKey key;
+  key.bytes[0] = static_cast<std::uint8_t>(number);
+  key.bytes[1] = static_cast<std::uint8_t>(number >> 8);
+  key.bytes[31] = 1;
+  return key;
+}
+
+IpAddress address(const std::string& text) {
+  return IpAddress::parse(text).value();
+}
+Cidr cidr(const std::string& text) {
+  return Cidr::parse(text).value();
+}
+
+std::string two(int number) {
+  return std::to_string(number / 250) + "." + std::to_string(number % 250);
+}
+
+state::Node make_node(int number) {
+  state::Node node;
+  node.name = "node" + std::to_string(number);
+  node.node_ips = {address("172." + two(number) + ".1")};
+  node.pod_cidrs = {cidr("10." + two(number) + ".0/24"), cidr("fd00:10:" + std::to_string(number) + "::/64")};
+  node.wireguard_key = key_of(number);
+  return node;
+}
+
+// A node with configuration, cluster and uplinks: what build_desired works on.
+struct Scene {
+  state::Config config;
+  state::Cluster cluster;
+  Facts facts;
+
+  explicit Scene(int peers = 3) {
+    config.node_name = "node0";
+    config.cluster_pod_cidrs = {cidr("10.0.0.0/8"), cidr("fd00:10::/32")};
+    for (int i = 0; i <= peers; ++i) put(make_node(i));
+    facts.uplinks = {{"eth0", 1500, 14, {}}};
+  }
+
+  void put(const state::Node& node) { cluster[node.name] = node; }
+
+  Desired desired(const Actual& actual) const {
+    auto out = build_desired({config, cluster, facts, actual.maps, Publication{"/nodes/node0.json", "object"}});
+    REQUIRE(out.has_value());
+    return std::move(*out);
+  }
+  Plan plan(const Actual& actual) const { return make_plan(desired(actual), actual); }
+  Actual applied(const Actual& actual = {}) const { return apply_all(actual, plan(actual)); }
+};
+
+std::vector<std::string> texts(const Plan& plan, const Names& names = {}) {
+  std::vector<std::string> out;
+  for (const auto& step : plan) out.push_back(describe(step, names).text);
+  return out;
+}
+
+template <typename Wanted>
+std::vector<Wanted> steps_of(const Plan& plan) {
+  std::vector<Wanted> out;
+  for (const auto& step : plan) {
+    if (const auto* found = std::get_if<Wanted>(&step)) out.push_back(*found);
+  }
+  return out;
+}
+
+template <typename Wanted>
+std::size_t first_of(const Plan& plan) {
+  const auto found = std::ranges::find_if(plan, [](const Step& step) { return std::holds_alternative<Wanted>(step); });
+  return static_cast<std::size_t>(found - plan.begin());
+}
+
+// --- random clusters ------------------------------------------------------------------------------------------------
+
+class Chance {
+ public:
+  explicit Chance(unsigned seed) : engine_(seed) {}
+  int below(int limit) { return std::uniform_int_distribution<int>(0, limit - 1)(engine_); }
+  bool one_in(int count) { return below(count) == 0; }
+
+ private:
+  std::mt19937 engine_;
+};
+
+Scene random_scene(Chance& chance) {
+  Scene scene(0);
+  for (int i = 1; i <= 6; ++i) {
+    if (chance.one_in(4)) continue;
+    auto node = make_node(i);
+    if (chance.one_in(5))
+      node.wireguard_key.reset();
+    else if (chance.one_in(5))
+      node.wireguard_key = key_of(i + 100);
+    if (chance.one_in(5)) node.pod_cidrs.pop_back();
+    if (chance.one_in(5)) node.pod_cidrs.push_back(cidr("10." + two(i + 500) + ".0/24"));
+    if (chance.one_in(6)) node.node_ips = {address("fd00:172::" + std::to_string(i))};
+    scene.put(node);
+  }
+  // A pod CIDR may move from one node to another.
+  if (chance.one_in(2)) {
+    auto& node = std::next(scene.cluster.begin(), chance.below(static_cast<int>(scene.cluster.size())))->second;
+    if (node.name != "node0") node.pod_cidrs.push_back(cidr("10.77.7.0/24"));
+  }
+  if (chance.one_in(3)) scene.facts.uplinks.push_back({"eth1", chance.one_in(2) ? 9000u : 1400u, 14, {}});
+  if (chance.one_in(6)) scene.facts.uplinks.erase(scene.facts.uplinks.begin());
+  if (scene.facts.uplinks.empty()) scene.facts.uplinks = {{"eth1", 1500, 14, {}}};
+  if (chance.one_in(4)) scene.config.mode = state::Mode::kPermissive;
+  if (chance.one_in(5)) scene.config.wireguard.listen_port = 51999;
+  if (chance.one_in(4)) scene.config.cluster_pod_cidrs.pop_back();
+  if (chance.one_in(4)) scene.facts.builds[SHEATH_DIRECTION_uplink_egress] = 42;
+  if (chance.one_in(3)) {
+    scene.config.fast_path = true;
+    scene.facts.pods[address("10.0.0.5")] = {"veth5", {5, {1}, {2}}};
+    if (chance.one_in(2)) scene.facts.pods[address("10.0.0.6")] = {"veth6", {6, {1}, {2}}};
+  }
+  return scene;
+}
+
+// A node that an apply left behind: finished or cut, and perhaps with its tunnel lost since.
+Actual random_actual(Chance& chance) {
+  Actual actual;
+  for (int round = chance.below(3); round > 0; --round) {
+    const auto plan = random_scene(chance).plan(actual);
+    const auto cut =
+        chance.one_in(3) ? static_cast<std::size_t>(chance.below(static_cast<int>(plan.size()) + 1)) : plan.size();
+    actual = apply_all(actual, {plan.begin(), plan.begin() + static_cast<std::ptrdiff_t>(cut)});
+  }
+  if (actual.tunnel && chance.one_in(4)) Simulator::lose_tunnel(actual);
+  return actual;
+}
+
+// The tunnel without the endpoints that WireGuard learnt: the planner leaves those alone.
+std::optional<Tunnel> comparable(std::optional<Tunnel> tunnel, const Desired& desired) {
+  for (auto& [key, peer] : tunnel->peers) {
+    const auto wanted = desired.tunnel->peers.find(key);
+    if (wanted != desired.tunnel->peers.end() && !wanted->second.endpoint) peer.endpoint.reset();
+  }
+  return tunnel;
+}
+
+}  // namespace
+
+TEST_CASE("plan: a virgin node in strict mode is closed by the first step, and open to peers by the last ones") {
+  const Scene scene;
+  const auto desired = scene.desired({});
+  const auto plan = make_plan(desired, {});
+  REQUIRE(std::holds_alternative<Fence>(plan.front()));
+  const auto& fence = std::get<Fence>(plan.front());
+  CHECK(fence.maps.pod_cidrs == desired.maps.pod_cidrs);
+  CHECK(fence.programs.size() == 2);
+  for (const auto& [where, settings] : fence.programs) CHECK(settings.tunnel == TunnelReference::kFenced);
+  for (const auto& [id, entry] : fence.maps.peers) CHECK_FALSE(entry.ready);
+
+  const auto lines = texts(plan, desired.names);
+  CHECK(lines.front() ==
+        "close the node: pin the maps, write 4 node IPs and 10 pod CIDRs, attach uplink_egress to eth0, "
+        "uplink_ingress to eth0 (strict, fenced: no tunnel yet)");
+  CHECK(lines[1] == "create cilium_wg0");
+  CHECK(lines[3] == "set the MTU of cilium_wg0 to 1420");
+  CHECK(lines[6] == "publish this node's object as /nodes/node0.json");
+  CHECK(lines[7] == "attach tunnel_ingress to cilium_wg0 (strict, tunnel cilium_wg0)");
+  CHECK(lines[8] == "add peer node1 of cilium_wg0, endpoint 172.0.1.1:51871, allowed IPs 10.0.1.0/24, fd00:10:1::/64");
+  CHECK(lines[11] == "mark node1 (node 1) ready");
+  CHECK(lines.back() == "attach uplink_ingress to eth0 (strict, tunnel cilium_wg0)");
+  CHECK(lines.size() == 16);
+}
+
+TEST_CASE("plan: in permissive mode the programs come last and nothing is fenced") {
+  Scene scene;
+  scene.config.mode = state::Mode::kPermissive;
+  const auto plan = scene.plan({});
+  CHECK(std::holds_alternative<CreateMaps>(plan.front()));
+  CHECK(steps_of<Fence>(plan).empty());
+  CHECK(std::get<Attach>(plan.back()).where.program == SHEATH_DIRECTION_uplink_ingress);
+}
+
+TEST_CASE("plan: what is applied needs nothing more") {
+  const Scene scene;
+  const auto actual = scene.applied();
+  CHECK(texts(scene.plan(actual)).empty());
+  CHECK(actual.maps == scene.desired(actual).maps);
+  CHECK(actual.programs == scene.desired(actual).programs);
+}
+
+TEST_CASE("plan: a new peer's prefixes are known before its tunnel, and it is ready last") {
+  Scene scene;
+  const auto actual = scene.applied();
+  scene.put(make_node(9));
+  const auto plan = scene.plan(actual);
+  CHECK(texts(plan) == std::vector<std::string>{
+                           "node IP 172.0.9.1 is of node 4", "pod CIDR 10.0.9.0/24 is of node 4",
+                           "pod CIDR fd00:10:9::/64 is of node 4",
+                           "add peer " + key_of(9).text() +
+                               " of cilium_wg0, endpoint 172.0.9.1:51871, allowed IPs 10.0.9.0/24, fd00:10:9::/64",
+                           "mark node 4 ready"});
+}
+
+TEST_CASE("plan: a peer that goes is not sent to, then has no tunnel, then is forgotten") {
+  Scene scene;
+  const auto actual = scene.applied();
+  scene.cluster.erase("node2");
+  const auto plan = scene.plan(actual);
+  CHECK(texts(plan) == std::vector<std::string>{"forget node 2", "remove peer " + key_of(2).text() + " of cilium_wg0",
+                                                "forget pod CIDR 10.0.2.0/24", "forget pod CIDR fd00:10:2::/64",
+                                                "forget node IP 172.0.2.1"});
+}
+
+TEST_CASE("plan: a peer's new key takes over its prefixes before the old one goes") {
+  Scene scene;
+  const auto actual = scene.applied();
+  scene.cluster["node1"].wireguard_key = key_of(50);
+  const auto plan = scene.plan(actual);
+  REQUIRE(plan.size() == 2);
+  const auto& added = std::get<SetTunnelPeer>(plan[0]);
+  CHECK(added.key == key_of(50));
+  CHECK(added.create);
+  CHECK(added.add_allowed_ips.size() == 2);
+  CHECK(std::get<RemoveTunnelPeer>(plan[1]).key == key_of(1));
+}
+
+TEST_CASE("plan: a peer that loses its key is marked before its tunnel goes, and stays known") {
+  Scene scene;
+  const auto actual = scene.applied();
+  scene.cluster["node1"].wireguard_key.reset();
+  const auto desired = scene.desired(actual);
+  CHECK(desired.waiting_for_key == std::vector<std::string>{"node1"});
+  CHECK(texts(make_plan(desired, actual)) ==
+        std::vector<std::string>{"mark node 1 not ready", "remove peer " + key_of(1).text() + " of cilium_wg0"});
+}
+
+TEST_CASE("plan: a prefix that moves goes to its new peer in one step, and one that is given up is taken away alone") {
+  Scene scene;
+  scene.cluster["node1"].pod_cidrs.push_back(cidr("10.9.9.0/24"));
+  const auto before = scene.applied();
+  scene.cluster["node1"].pod_cidrs.pop_back();
+
+  SUBCASE("given up") {
+    const auto drops = steps_of<DropAllowedIps>(scene.plan(before));
+    REQUIRE(drops.size() == 1);
+    CHECK(drops[0].key == key_of(1));
+    CHECK(drops[0].allowed_ips == std::set<Cidr>{cidr("10.9.9.0/24")});
+  }
+  SUBCASE("moved") {
+    scene.cluster["node2"].pod_cidrs.push_back(cidr("10.9.9.0/24"));
+    const auto plan = scene.plan(before);
+    CHECK(steps_of<DropAllowedIps>(plan).empty());
+    const auto sets = steps_of<SetTunnelPeer>(plan);
+    REQUIRE(sets.size() == 1);
+    CHECK(sets[0].key == key_of(2));
+    CHECK_FALSE(sets[0].endpoint.has_value());
+  }
+}
+
+TEST_CASE("plan: switching modes only replaces programs") {
+  Scene scene;
+  const auto strict = scene.applied();
+  scene.config.mode = state::Mode::kPermissive;
+  const auto to_permissive = scene.plan(strict);
+  CHECK(to_permissive.size() == 3);
+  CHECK(steps_of<Attach>(to_permissive).size() == 3);
+  const auto permissive = apply_all(strict, to_permissive);
+  scene.config.mode = state::Mode::kStrict;
+  const auto back = scene.plan(permissive);
+  CHECK(back.size() == 3);
+  CHECK(steps_of<Attach>(back).size() == 3);
+}
+
+TEST_CASE("plan: a new uplink is closed first, with the tunnel that runs, and the old one is left last") {
+  Scene scene;
+  const auto actual = scene.applied();
+  scene.facts.uplinks[0].name = "eth1";
+  const auto plan = scene.plan(actual);
+  const auto& fence = std::get<Fence>(plan.front());
+  REQUIRE(fence.programs.contains({SHEATH_DIRECTION_uplink_egress, "eth1"}));
+  CHECK(fence.programs.at({SHEATH_DIRECTION_uplink_egress, "eth1"}).tunnel == TunnelReference::kTunnel);
+  CHECK(fence.maps == Maps{});
+  CHECK(texts({plan.begin() + 1, plan.end()}) ==
+        std::vector<std::string>{"detach uplink_egress from eth0", "detach uplink_ingress from eth0"});
+}
+
+TEST_CASE("plan: programs that send into a lost tunnel are fenced before it is made again") {
+  const Scene scene;
+  auto actual = scene.applied();
+  Simulator::lose_tunnel(actual);
+  const auto plan = scene.plan(actual);
+  CHECK(std::holds_alternative<Fence>(plan.front()));
+  CHECK(first_of<CreateTunnel>(plan) == 1);
+  CHECK(texts(scene.plan(apply_all(actual, plan))).empty());
+}
+
+TEST_CASE("plan: maps of which one pin is lost are made again, and every program loaded on them") {
+  const Scene scene;
+  auto actual = scene.applied();
+  actual.pins = Pins::kSome;
+  actual.maps = {};
+  const auto plan = scene.plan(actual);
+  CHECK(std::get<Fence>(plan.front()).programs.size() == 2);
+  CHECK(steps_of<Attach>(plan).size() == 1);  // tunnel_ingress; the fence has the others, with the tunnel there is
+  CHECK(first_of<Attach>(plan) < first_of<SetPeer>(plan));
+}
+
+TEST_CASE("plan: encryption none removes everything and publishes an object without key") {
+  Scene scene;
+  const auto actual = scene.applied();
+  scene.config.encryption = state::Encryption::kNone;
+  auto desired = scene.desired(actual);
+  desired.publication->content = "without key";
+  const auto plan = make_plan(desired, actual);
+  CHECK(std::holds_alternative<Publish>(plan.front()));
+  const auto end = apply_all(actual, plan);
+  CHECK(end.programs.empty());
+  CHECK_FALSE(end.tunnel.has_value());
+  CHECK(end.pins == Pins::kNone);
+  CHECK(make_plan(desired, end).empty());
+}
+
+TEST_CASE("plan: unload takes programs, tunnel and maps, in that order, and what is left of lost devices") {
+  const Scene scene;
+  auto actual = scene.applied();
+  actual.orphans.insert({SHEATH_DIRECTION_pod_egress, "gone"});
+  const auto plan = make_unload_plan(actual);
+  CHECK(texts(plan) ==
+        std::vector<std::string>{"withdraw this node's object /nodes/node0.json", "detach pod_egress from gone",
+                                 "detach uplink_egress from eth0", "detach uplink_ingress from eth0",
+                                 "detach tunnel_ingress from cilium_wg0", "remove cilium_wg0", "unpin the maps"});
+  CHECK(make_unload_plan(apply_all(actual, plan)).empty());
+}
+
+TEST_CASE("plan: at every boundary of random plans packets are encrypted to the right peer or dropped") {
+  int strict = 0;
+  for (unsigned seed = 0; seed < 1500; ++seed) {
+    CAPTURE(seed);
+    Chance chance(seed);
+    const auto actual = random_actual(chance);
+    const auto desired = random_scene(chance).desired(actual);
+    if (!is_strict(desired)) continue;
+    ++strict;
+    CHECK(broken_promise(desired, actual, make_plan(desired, actual)) == "");
+  }
+  CHECK(strict > 500);
+}
+
+TEST_CASE("plan: from every boundary of random plans, planning again leads to the same end") {
+  for (unsigned seed = 0; seed < 150; ++seed) {
+    CAPTURE(seed);
+    Chance chance(seed);
+    auto now = random_actual(chance);
+    const auto scene = random_scene(chance);
+    const auto plan = scene.plan(now);
+    for (std::size_t cut = 0; cut <= plan.size(); ++cut) {
+      const auto end = scene.applied(now);
+      CAPTURE(cut);
+      CHECK(texts(scene.plan(end)).empty());
+      CHECK(end.maps == scene.desired(end).maps);
+      CHECK(comparable(end.tunnel, scene.desired(end)) == scene.desired(end).tunnel);
+      CHECK(end.programs == scene.desired(end).programs);
+      CHECK(end.orphans.empty());
+      if (cut < plan.size()) apply_step(now, plan[cut]);
+    }
+  }
+}
+
+TEST_CASE("plan: no step names a peer that does not differ") {
+  for (unsigned seed = 0; seed < 500; ++seed) {
+    CAPTURE(seed);
+    Chance chance(seed);
+    const auto actual = random_actual(chance);
+    const auto desired = random_scene(chance).desired(actual);
+    if (!actual.tunnel) continue;
+    const auto plan = make_plan(desired, actual);
+    const auto same = [&](const keys::PublicKey& key) {
+      const auto was = actual.tunnel->peers.find(key);
+      const auto will = desired.tunnel->peers.find(key);
+      return was != actual.tunnel->peers.end() && will != desired.tunnel->peers.end() && was->second == will->second;
+    };
+    for (const auto& step : steps_of<SetTunnelPeer>(plan)) CHECK_FALSE(same(step.key));
+    for (const auto& step : steps_of<DropAllowedIps>(plan)) CHECK_FALSE(same(step.key));
+    for (const auto& step : steps_of<RemoveTunnelPeer>(plan)) CHECK_FALSE(same(step.key));
+  }
+}
+
+TEST_CASE("plan: the oracle sees wrong orders") {
+  Scene scene;
+  SUBCASE("programs attached after the tunnel instead of first") {
+    auto plan = scene.plan({});
+    std::ranges::rotate(plan.begin(), plan.begin() + 1, plan.begin() + 4);
+    CHECK(broken_promise(scene.desired({}), {}, plan).find("passes in plaintext") != std::string::npos);
+  }
+  SUBCASE("a prefix forgotten before it is written anew") {
+    const auto actual = scene.applied();
+    auto plan = scene.plan(actual);
+    plan.emplace(plan.begin(), DeletePodCidr{cidr("10.0.1.0/24")});
+    scene.config.cluster_pod_cidrs.clear();
+    plan = {DeletePodCidr{cidr("10.0.0.0/8")}, DeletePodCidr{cidr("10.0.1.0/24")}};
+    CHECK(broken_promise(scene.desired(actual), actual, plan).find("10.0.1.9 by eth0") != std::string::npos);
+  }
+  SUBCASE("the old uplink program detached before the new one") {
+    const auto actual = scene.applied();
+    scene.facts.builds[SHEATH_DIRECTION_uplink_egress] = 7;
+    auto plan = scene.plan(actual);
+    plan.emplace(plan.begin(), Detach{{SHEATH_DIRECTION_uplink_egress, "eth0"}});
+    CHECK(broken_promise(scene.desired(actual), actual, plan).find("passes in plaintext") != std::string::npos);
+  }
+  SUBCASE("an unchanged peer removed and added again") {
+    const auto actual = scene.applied();
+    const Plan plan{RemoveTunnelPeer{kWireguardDevice, key_of(1)}};
+    CHECK(broken_promise(scene.desired(actual), actual, plan).find("did not change") != std::string::npos);
+  }
+  SUBCASE("a prefix given to the wrong peer") {
+    const auto actual = scene.applied();
+    const Plan plan{SetTunnelPeer{kWireguardDevice, key_of(2), {}, {}, {cidr("10.0.1.0/24")}, false}};
+    CHECK(broken_promise(scene.desired(actual), actual, plan).find("wrong peer") != std::string::npos);
+  }
+}
+
+TEST_CASE("plan: 5,000 nodes, one of them new, is a short plan") {
+  Scene scene(5000);
+  const auto actual = scene.applied();
+  scene.put(make_node(5001));
+  CHECK(scene.plan(actual).size() == 5);
+}
+
+}  // namespace sheath::plan
