@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+# Libraries, all from the distribution. Their headers are system headers: our warnings are for our code.
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(LIBBPF REQUIRED IMPORTED_TARGET libbpf>=1.1)
+pkg_check_modules(LIBNL REQUIRED IMPORTED_TARGET libnl-3.0 libnl-genl-3.0 libnl-route-3.0)
+find_package(OpenSSL 3 REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(yaml-cpp REQUIRED)
+
+find_path(CXXOPTS_INCLUDE_DIR cxxopts.hpp REQUIRED)
+find_path(DOCTEST_INCLUDE_DIR doctest/doctest.h REQUIRED)
+
+# yaml-cpp 0.7 exports a bare library name; wrap it so that its headers count as system headers.
+add_library(sheath_yaml INTERFACE)
+add_library(sheath::yaml ALIAS sheath_yaml)
+target_link_libraries(sheath_yaml INTERFACE yaml-cpp)
+
+add_library(sheath_cxxopts INTERFACE)
+add_library(sheath::cxxopts ALIAS sheath_cxxopts)
+target_include_directories(sheath_cxxopts SYSTEM INTERFACE "${CXXOPTS_INCLUDE_DIR}")
+
+add_library(sheath_doctest INTERFACE)
+add_library(sheath::doctest ALIAS sheath_doctest)
+target_include_directories(sheath_doctest SYSTEM INTERFACE "${DOCTEST_INCLUDE_DIR}")
