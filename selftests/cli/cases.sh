@@ -13,9 +13,9 @@ check help-of-a-group help node
 check help-option-of-a-command map dump metrics --help
 check help-of-an-unknown-command help aply
 for command in apply unload status 'node list' 'endpoint list' 'map list' 'map dump' 'config view' 'config check' \
-	version help; do
-	# shellcheck disable=SC2086
-	check "help-of-${command// /-}" help $command
+  version help; do
+  # shellcheck disable=SC2086
+  check "help-of-${command// /-}" help $command
 done
 check version version
 check version-option --version
@@ -52,9 +52,9 @@ check view-flag-bad-value config view --node-name node-a --cluster-pod-cidrs 10.
 check view-node-name-bad config view --node-name Node_A
 check view-no-such-file config view --config "$data/config/absent.yaml"
 for bad in "$data"/config/*.yaml; do
-	name=$(basename "$bad" .yaml)
-	case $name in good | empty) continue ;; esac
-	check "config-$name" config check "$bad" --nodes-path "$(nodes_of nodes-json)"
+  name=$(basename "$bad" .yaml)
+  case $name in good | empty) continue ;; esac
+  check "config-$name" config check "$bad" --nodes-path "$(nodes_of nodes-json)"
 done
 
 # --- nodes -----------------------------------------------------------------------------------------------------------
@@ -66,9 +66,9 @@ check nodes-json-list node list --node-name kind-worker --nodes-path "$(nodes_of
 check nodes-json-list-as-json node list -o json --node-name kind-worker --nodes-path "$(nodes_of nodes-json)"
 check nodes-yaml-merged node list --node-name elsewhere --nodes-path "$(nodes_of nodes-yaml)"
 check nodes-own-from-flags node list --node-name kind-worker4 --node-ips 172.18.0.9 --pod-cidrs 10.244.9.0/24 \
-	--nodes-path "$(nodes_of nodes-json)"
+  --nodes-path "$(nodes_of nodes-json)"
 check nodes-own-contradicts node list --node-name kind-worker4 --node-ips 172.18.0.3 --pod-cidrs 10.244.9.0/24 \
-	--nodes-path "$(nodes_of nodes-json)"
+  --nodes-path "$(nodes_of nodes-json)"
 for bad in "$data"/bad/*/; do
-	check "nodes-$(basename "$bad")" node list --node-name elsewhere --nodes-path "${bad%/}"
+  check "nodes-$(basename "$bad")" node list --node-name elsewhere --nodes-path "${bad%/}"
 done
