@@ -21,7 +21,7 @@
 namespace sheath::bpf {
 namespace {
 
-constexpr std::string_view kConstants = ".rodata";
+constexpr const char* kConstants = ".rodata";
 
 struct FreeBtf {
   void operator()(btf* types) const { btf__free(types); }
@@ -39,7 +39,7 @@ bpf_map* find_constants(const Object& object) {
 Result<> set_config(const Object& object, const sheath_config& config) {
   bpf_map* map = find_constants(object);
   const btf* types = bpf_object__btf(object.get());
-  const auto position = find_config(types, btf__find_by_name_kind(types, kConstants.data(), BTF_KIND_DATASEC));
+  const auto position = find_config(types, btf__find_by_name_kind(types, kConstants, BTF_KIND_DATASEC));
   std::size_t size = 0;
   const auto* content = map == nullptr ? nullptr : static_cast<const std::byte*>(bpf_map__initial_value(map, &size));
   if (content == nullptr || !position || position->size != sizeof config || position->offset + sizeof config > size) {

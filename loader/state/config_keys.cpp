@@ -188,7 +188,8 @@ constexpr ConfigKey list(const Names& names) {
           [](Config& config) { kField(config).clear(); }};
 }
 
-#define FIELD(member) [](auto& config) -> auto& { return config.member; }
+// A member's name cannot stand in parentheses.
+#define FIELD(member) [](auto& config) -> auto& { return config.member; }  // NOLINT(bugprone-macro-parentheses)
 
 constexpr auto kKeys = std::to_array<ConfigKey>({
     scalar<Text<Word::kNodeName>, FIELD(node_name)>(

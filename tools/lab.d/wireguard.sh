@@ -46,17 +46,14 @@ install_sheath() {
   say "  Each node has published its key; now each one reads those of the others:"
   for node in "${NODES[@]}"; do at "$node" "sheath apply" 4 || cross "sheath apply failed on $node"; done
   OUTPUT=$(sheath_on "$FROM_NODE" apply --dry-run -o json) || true
-  if [[ $(jq '.steps | length' <<<"$OUTPUT") == 0 ]]; then tick "a further apply finds nothing to do"; else cross "a further apply finds something to do"; fi
+  verify "a further apply finds nothing to do" test "$(jq '.steps | length' <<<"$OUTPUT")" = 0
 }
 
 show_status() {
   step "Status: the Encryption line"
   at "$TO_NODE" "sheath status | grep Encryption" || true
-  if grep -qE 'Wireguard \[NodeEncryption: Disabled, cilium_wg0 \(Pubkey: [A-Za-z0-9+/]{43}=, Port: 51871, Peers: 3\)\]' <<<"$OUTPUT"; then
-    tick "WireGuard on cilium_wg0, port 51871, three peers"
-  else
-    cross "that is not the line this lab expects"
-  fi
+  local line='Wireguard \[NodeEncryption: Disabled, cilium_wg0 \(Pubkey: [A-Za-z0-9+/]{43}=, Port: 51871, Peers: 3\)\]'
+  verify "WireGuard on cilium_wg0, port 51871, three peers" grep -qE "$line" <<<"$OUTPUT"
 }
 
 show_key() {
@@ -65,7 +62,7 @@ show_key() {
   at server "jq -r '.metadata.annotations[\"network.cilium.io/wg-pub-key\"]' $file" || true
   key=$OUTPUT
   at "$TO_NODE" "wg show cilium_wg0 public-key" || true
-  if [[ -n $key && $key == "$OUTPUT" ]]; then tick "the annotation is the device's key"; else cross "annotation and device differ"; fi
+  verify "the annotation is the device's key" test "${key:-none}" = "$OUTPUT"
 }
 
 # The inner packets, as the node sees them in the tunnel device.
@@ -97,14 +94,14 @@ show_captures() {
   step "What each of them saw"
   typed "$FROM_NODE" "tcpdump -n -i cilium_wg0"
   frames "$INNER" icmp | head -n 6 | came_back
-  if (($(count_frames "$INNER" icmp) > 0)); then tick "in cilium_wg0: the pods' own packets"; else cross "nothing went through cilium_wg0"; fi
+  verify "in cilium_wg0: the pods' own packets" test "$(count_frames "$INNER" icmp)" -gt 0
   typed underlay "tcpdump -n -i br0"
   frames "$CAPTURE_FILE" udp port 51871 | head -n 6 | came_back
   WIRE=$(count_wireguard "$CAPTURE_FILE")
   PLAINTEXT=$(count_plaintext "$CAPTURE_FILE")
   UNEXPECTED=$(count_unexpected "$CAPTURE_FILE")
-  if ((WIRE > 0)); then tick "on the wire: UDP 51871"; else cross "no WireGuard on the wire"; fi
-  if ((UNEXPECTED == 0)); then tick "and nothing else"; else cross "and $UNEXPECTED other packets"; fi
+  verify "on the wire: UDP 51871" test "$WIRE" -gt 0
+  verify "and nothing else ($UNEXPECTED other packets)" test "$UNEXPECTED" = 0
 }
 
 show_maps() {
@@ -116,7 +113,7 @@ show_maps() {
 show_counters() {
   step "The counters: every verdict, with its reason"
   at "$FROM_NODE" "sheath status" 60 || cross "sheath status says that something is wrong"
-  if (($(metric "$FROM_NODE" uplink_egress encrypted) > 0)); then tick "packets were encrypted"; else cross "no packet was counted as encrypted"; fi
+  verify "packets were encrypted" test "$(metric "$FROM_NODE" uplink_egress encrypted)" -gt 0
 }
 
 closed_by_default() {

@@ -56,7 +56,8 @@ kernel_fetch_locked() {
   package=$(kernel_package "$series")
   [[ -n $package ]] || { apt-get update -qq && package=$(kernel_package "$series"); }
   [[ -n $package ]] ||
-    die "$exit_failed" "apt knows no package $(kernel_meta_package "$series")" "is Debian 12 with bookworm-security in its sources?"
+    die "$exit_failed" "apt knows no package $(kernel_meta_package "$series")" \
+      "is Debian 12 with bookworm-security in its sources?"
   release=${package#linux-image-}
   if [[ ! -d $dir/$release ]]; then
     tmp=$(mktemp -d "$dir/.new.XXXXXX")

@@ -5,7 +5,8 @@
 # The environment of the command: what a login would have, what says how to print, and what was asked for.
 command_environment() {
   local name
-  printf '%s\n' "HOME=$HOME" "PATH=$PATH" "USER=root" "LOGNAME=root" "SHELL=/bin/bash" "SHEATH_GUEST=$([[ -n $native ]] && echo native || echo vm)" \
+  printf '%s\n' "HOME=$HOME" "PATH=$PATH" "USER=root" "LOGNAME=root" "SHELL=/bin/bash" \
+    "SHEATH_GUEST=$([[ -n $native ]] && echo native || echo vm)" \
     "SHEATH_ARTEFACTS=$1"
   for name in TERM COLORTERM NO_COLOR LANG LC_ALL LC_CTYPE; do
     [[ -z ${!name-} ]] || printf '%s\n' "$name=${!name}"

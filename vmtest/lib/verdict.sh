@@ -5,14 +5,20 @@
 
 # What the kernel says when it has gone wrong. A WARNING counts at the start of a message only: the kernel's
 # words about mitigations carry it inside.
-readonly splat_pattern='^(\[ *[0-9.]+\] *)?(\[ *[TC][0-9]+\] *)?(WARNING: |BUG: |INFO: (rcu|task|possible|suspicious|trying))|Oops[: ]|Kernel panic|general protection fault|unable to handle (kernel|page fault)|self-detected stall|detected stalls on|suspicious RCU|KASAN:|KFENCE:|KCSAN:|UBSAN:|blocked for more than|possible (circular|recursive|irq) lock|inconsistent lock state|refcount_t:|scheduling while atomic|soft lockup|hard LOCKUP|list_(add|del) corruption|unregister_netdevice: waiting for'
+splat_pattern='^(\[ *[0-9.]+\] *)?(\[ *[TC][0-9]+\] *)?(WARNING: |BUG: |INFO: (rcu|task|possible|suspicious|trying))'
+splat_pattern+='|Oops[: ]|Kernel panic|general protection fault|unable to handle (kernel|page fault)'
+splat_pattern+='|self-detected stall|detected stalls on|suspicious RCU|KASAN:|KFENCE:|KCSAN:|UBSAN:|blocked for more than'
+splat_pattern+='|possible (circular|recursive|irq) lock|inconsistent lock state|refcount_t:|scheduling while atomic|soft lockup'
+splat_pattern+='|hard LOCKUP|list_(add|del) corruption|unregister_netdevice: waiting for'
+readonly splat_pattern
 
 # splats FILE: each splat of a kernel log with the lines that follow it, up to the end of its trace.
 splats() {
   awk -v pattern="$splat_pattern" '
     $0 ~ pattern { left = 40 }
     left > 0 { print; left-- }
-    /---\[ end (trace|Kernel panic)/ || (left > 0 && !/Call Trace|\?|\+0x|RIP|R[0-9A-Z]+:|Modules|CPU:|<\/?TASK>|Code:|FS:|CS:/ && $0 !~ pattern) { left = left > 2 ? 2 : left }
+    { in_trace = /Call Trace|\?|\+0x|RIP|R[0-9A-Z]+:|Modules|CPU:|<\/?TASK>|Code:|FS:|CS:/ || $0 ~ pattern }
+    left > 2 && (/---\[ end (trace|Kernel panic)/ || !in_trace) { left = 2 }
   ' "$1"
 }
 
