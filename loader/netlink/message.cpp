@@ -4,6 +4,7 @@
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <new>
@@ -30,11 +31,25 @@ void Message::append(const void* data, std::size_t size) {
   if (nlmsg_append(message_.get(), const_cast<void*>(data), size, NLMSG_ALIGNTO) < 0) overflowed_ = true;
 }
 
-void Message::put(int type, Bytes value) {
+// Room for a value of that size; null when there is none.
+std::uint8_t* Message::reserve(int type, std::size_t size) {
   constexpr std::size_t kMax = std::numeric_limits<std::uint16_t>::max() - sizeof(nlattr);
-  if (value.size() > kMax || nla_put(message_.get(), type, static_cast<int>(value.size()), value.data()) < 0) {
+  nlattr* attribute = size > kMax ? nullptr : nla_reserve(message_.get(), type, static_cast<int>(size));
+  if (attribute == nullptr) {
     overflowed_ = true;
+    return nullptr;
   }
+  return static_cast<std::uint8_t*>(nla_data(attribute));
+}
+
+void Message::put(int type, Bytes value) {
+  put_joined(type, value, {});
+}
+
+void Message::put_joined(int type, Bytes head, Bytes tail) {
+  std::uint8_t* place = reserve(type, head.size() + tail.size());
+  if (place == nullptr) return;
+  std::ranges::copy(tail, std::ranges::copy(head, place).out);
 }
 
 void Message::put_u8(int type, std::uint8_t value) {

@@ -56,6 +56,8 @@ class Message {
     append(&value, sizeof value);
   }
   void put(int type, Bytes value);
+  // The two behind one another as one value; a key in `tail` is copied into this message only.
+  void put_joined(int type, Bytes head, Bytes tail);
   void put_u8(int type, std::uint8_t value);
   void put_u16(int type, std::uint16_t value);
   void put_u32(int type, std::uint32_t value);
@@ -80,6 +82,7 @@ class Message {
   };
 
   void append(const void* data, std::size_t size);
+  std::uint8_t* reserve(int type, std::size_t size);
   void set_sequence(std::uint32_t sequence);
   void add_flags(std::uint16_t flags);
 
