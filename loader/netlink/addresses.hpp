@@ -9,7 +9,7 @@
 #include "loader/base/result.hpp"
 #include "loader/netlink/socket.hpp"
 
-// Addresses of devices (rtnetlink, RTM_GETADDR; linux/if_addr.h). Every socket here is one of NETLINK_ROUTE.
+// Addresses of devices (rtnetlink, RTM_*ADDR; linux/if_addr.h). Every socket here is one of NETLINK_ROUTE.
 namespace sheath::netlink {
 
 enum class Scope : std::uint8_t { kGlobal = 0, kSite = 200, kLink = 253, kHost = 254, kNowhere = 255 };
@@ -37,5 +37,14 @@ Result<std::optional<InterfaceAddress>> decode_address(const Reply& reply);
 
 // Both families, IPv4 first, in the kernel's order. `ifindex` 0: of all devices. Empty when there is no such device.
 Result<std::vector<InterfaceAddress>> list_addresses(Socket& socket, std::uint32_t ifindex = 0);
+
+Message encode_add_address(std::uint32_t ifindex, const IpAddress& address);
+Message encode_delete_address(std::uint32_t ifindex, const IpAddress& address);
+
+// Gives the device the address alone, as /32 or /128: without a route to a network around it, and usable at once (no
+// duplicate address detection). False: it has it already.
+Result<bool> add_address(Socket& socket, std::uint32_t ifindex, const IpAddress& address);
+// False: it did not have it.
+Result<bool> delete_address(Socket& socket, std::uint32_t ifindex, const IpAddress& address);
 
 }  // namespace sheath::netlink

@@ -55,6 +55,7 @@ Result<> send(Socket& socket, Message& message, const std::string& doing) {
 std::string hint_for(const std::string& kind) {
   if (kind == "wireguard") return "the kernel needs CONFIG_WIREGUARD; if it is a module: modprobe wireguard";
   if (kind == "xfrm") return "the kernel needs CONFIG_XFRM_INTERFACE; if it is a module: modprobe xfrm_interface";
+  if (kind == "vxlan") return "the kernel needs CONFIG_VXLAN; if it is a module: modprobe vxlan";
   return "the kernel does not know this kind of device; if it is a module: modprobe " + kind;
 }
 

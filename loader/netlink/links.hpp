@@ -20,10 +20,19 @@ using MacAddress = std::array<std::uint8_t, 6>;
 // "aa:bb:cc:00:11:22"
 std::string mac_text(const MacAddress& mac);
 
+struct Vxlan {
+  // UDP, of the outer packets.
+  std::uint16_t port = 0;
+  // Each packet brings its own tunnel key (collect metadata), instead of one VNI and peers that are learnt.
+  bool external = false;
+
+  bool operator==(const Vxlan&) const = default;
+};
+
 struct Link {
   std::uint32_t ifindex = 0;
   std::string name;
-  // "veth", "wireguard", "vxlan"; empty for a device without one, such as a physical card or lo.
+  // "veth", "wireguard", "xfrm", "vxlan"; empty for a device without one, such as a physical card or lo.
   std::string kind;
   std::string alias;
   std::uint32_t mtu = 0;
@@ -39,6 +48,10 @@ struct Link {
   std::optional<std::int32_t> peer_nsid;
   // The bridge, bond or VRF it belongs to.
   std::optional<std::uint32_t> master;
+  // Of kind "xfrm": the if_id of its states and policies.
+  std::optional<std::uint32_t> xfrm_if_id;
+  // Of kind "vxlan".
+  std::optional<Vxlan> vxlan;
 
   bool operator==(const Link&) const = default;
 };

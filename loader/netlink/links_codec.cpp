@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <arpa/inet.h>
 #include <linux/if.h>
 #include <linux/if_arp.h>
 #include <linux/if_link.h>
@@ -25,6 +26,14 @@ std::optional<std::uint32_t> peer_of(const Link& link, const Attributes& attribu
   return peer;
 }
 
+// What the kind has to say (IFLA_INFO_DATA); its numbers mean something else for each kind.
+void decode_data(const Attributes& data, Link& link) {
+  if (link.kind == "xfrm") link.xfrm_if_id = data.u32(IFLA_XFRM_IF_ID);
+  if (link.kind != "vxlan") return;
+  link.vxlan = Vxlan{ntohs(data.value<std::uint16_t>(IFLA_VXLAN_PORT).value_or(0)),
+                     data.value<std::uint8_t>(IFLA_VXLAN_COLLECT_METADATA).value_or(0) != 0};
+}
+
 }  // namespace
 
 std::string mac_text(const MacAddress& mac) {
@@ -40,6 +49,8 @@ Result<std::optional<Link>> decode_link(const Reply& reply) {
   const auto& attributes = message->attributes;
   const auto info = attributes.nested(IFLA_LINKINFO);
   if (!info) return fail(info.error());
+  const auto data = info->nested(IFLA_INFO_DATA);
+  if (!data) return fail(data.error());
 
   Link link;
   link.ifindex = static_cast<std::uint32_t>(message->header.ifi_index);
@@ -54,6 +65,7 @@ Result<std::optional<Link>> decode_link(const Reply& reply) {
   link.peer_nsid = attributes.value<std::int32_t>(IFLA_LINK_NETNSID);
   link.peer_ifindex = peer_of(link, attributes);
   link.master = attributes.u32(IFLA_MASTER);
+  decode_data(*data, link);
   return link;
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 
 #include "loader/netlink/attributes.hpp"
 #include "loader/netlink/routes_codec.hpp"
@@ -34,16 +35,25 @@ Result<std::optional<RouteLookup>> decode_lookup(const Reply& reply, Family fami
   return out;
 }
 
+Result<> send(Socket& socket, Message message, const char* doing, const NewRoute& route) {
+  if (auto done = socket.request(message); !done) {
+    return fail(std::move(done.error())
+                    .context(doing + route.destination.text() + " by link " + std::to_string(route.ifindex)));
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<std::vector<Route>> list_routes(Socket& socket) {
+Result<std::vector<Route>> list_routes(Socket& socket, std::uint32_t ifindex) {
   Message message(RTM_GETROUTE);
   message.put_struct(rtmsg{});
   std::vector<Route> out;
   const auto add = [&](const Reply& reply) -> Result<> {
     auto routes = decode_route(reply);
     if (!routes) return fail(std::move(routes.error()));
-    out.insert(out.end(), routes->begin(), routes->end());
+    std::ranges::copy_if(*routes, std::back_inserter(out),
+                         [&](const Route& route) { return ifindex == 0 || route.ifindex == ifindex; });
     return {};
   };
   if (auto done = socket.dump(message, [&] { out.clear(); }, add); !done) {
@@ -85,6 +95,18 @@ Result<std::optional<RouteLookup>> look_up_route(Socket& socket, const IpAddress
   });
   if (done || is_unreachable(done.error().error_number())) return found;
   return fail(std::move(done.error()).context("look up the route to " + to.text()));
+}
+
+Result<> add_route(Socket& socket, const NewRoute& route) {
+  return send(socket, encode_add_route(route), "add the route to ", route);
+}
+
+Result<> replace_route(Socket& socket, const NewRoute& route) {
+  return send(socket, encode_replace_route(route), "replace the route to ", route);
+}
+
+Result<> delete_route(Socket& socket, const NewRoute& route) {
+  return send(socket, encode_delete_route(route), "delete the route to ", route);
 }
 
 }  // namespace sheath::netlink

@@ -49,6 +49,47 @@ Result<Cidr> destination(Family family, const rtmsg& header, const Attributes& a
   return Cidr{*address, header.rtm_dst_len};
 }
 
+Result<std::uint32_t> mtu_of(const Attributes& attributes) {
+  const auto metrics = attributes.nested(RTA_METRICS);
+  if (!metrics) return fail(metrics.error());
+  return metrics->u32(RTAX_MTU).value_or(0);
+}
+
+// The header and what all three requests say of a route.
+Message about(std::uint16_t type, std::uint16_t flags, const NewRoute& route, rtmsg header) {
+  const IpAddress& to = route.destination.address;
+  header.rtm_family = static_cast<std::uint8_t>(address_family(to.family));
+  header.rtm_dst_len = route.destination.length;
+  header.rtm_table = RT_TABLE_MAIN;
+  header.rtm_protocol = route.protocol;
+  Message message(type, flags);
+  message.put_struct(header);
+  message.put(RTA_DST, address_bytes(to));
+  message.put_u32(RTA_OIF, route.ifindex);
+  return message;
+}
+
+// Scopes are IPv4's: a destination on the link is nearer than one behind a gateway.
+std::uint8_t scope_of(const NewRoute& route) {
+  const bool on_link = route.destination.address.family == Family::kIpv4 && !route.gateway;
+  return on_link ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+}
+
+Message encode_new_route(std::uint16_t flags, const NewRoute& route) {
+  rtmsg header{};
+  header.rtm_type = RTN_UNICAST;
+  header.rtm_scope = scope_of(route);
+  if (route.gateway) header.rtm_flags = RTNH_F_ONLINK;
+  Message message = about(RTM_NEWROUTE, flags, route, header);
+  if (route.gateway) message.put(RTA_GATEWAY, address_bytes(*route.gateway));
+  if (route.source) message.put(RTA_PREFSRC, address_bytes(*route.source));
+  if (route.mtu == 0) return message;
+  auto metrics = message.nest(RTA_METRICS);
+  message.put_u32(RTAX_MTU, route.mtu);
+  metrics.close();
+  return message;
+}
+
 }  // namespace
 
 std::optional<IpAddress> read_gateway(Family family, const Attributes& attributes) {
@@ -72,10 +113,30 @@ Result<std::vector<Route>> decode_route(const Reply& reply) {
   route.destination = *to;
   route.metric = attributes.u32(RTA_PRIORITY).value_or(0);
   route.type = header.rtm_type;
+  route.protocol = header.rtm_protocol;
+  route.source = read_address(*family, attributes.find(RTA_PREFSRC));
+  const auto mtu = mtu_of(attributes);
+  if (!mtu) return fail(mtu.error());
+  route.mtu = *mtu;
   if (const auto hops = attributes.find(RTA_MULTIPATH)) return decode_multipath(route, *hops);
   route.ifindex = attributes.u32(RTA_OIF).value_or(0);
   route.gateway = read_gateway(*family, attributes);
   return std::vector{route};
+}
+
+Message encode_add_route(const NewRoute& route) {
+  return encode_new_route(NLM_F_CREATE | NLM_F_EXCL, route);
+}
+
+Message encode_replace_route(const NewRoute& route) {
+  return encode_new_route(NLM_F_CREATE | NLM_F_REPLACE, route);
+}
+
+Message encode_delete_route(const NewRoute& route) {
+  rtmsg header{};
+  // Any scope. IPv6 does not look at it.
+  header.rtm_scope = RT_SCOPE_NOWHERE;
+  return about(RTM_DELROUTE, 0, route, header);
 }
 
 }  // namespace sheath::netlink

@@ -31,7 +31,7 @@ void put_address(Message& message, int type, const IpAddress& value) {
 }
 
 Route route(const char* to, std::uint32_t ifindex, std::uint32_t metric) {
-  return {*Cidr::parse(to), ifindex, {}, metric, RTN_UNICAST};
+  return {*Cidr::parse(to), ifindex, {}, metric, RTN_UNICAST, RTPROT_STATIC, {}, 0};
 }
 
 }  // namespace

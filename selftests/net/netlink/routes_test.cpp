@@ -3,6 +3,7 @@
 #include <linux/rtnetlink.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "loader/netlink/addresses.hpp"
 #include "loader/netlink/neighbours.hpp"
@@ -91,4 +92,89 @@ TEST_CASE("live neighbours: of one device") {
   CHECK(std::ranges::all_of(own, [&](const Neighbour& n) { return n.ifindex == host.eth0.ifindex; }));
   const auto all = *list_neighbours(host.route());
   CHECK(std::ranges::count(all, ip("10.9.0.9"), &Neighbour::address) == 1);
+}
+
+TEST_CASE("live routes: ours are told from others' by their number, and only ours go") {
+  Host host;
+  auto& route = host.route();
+  NewRoute ours;
+  ours.destination = *Cidr::parse("10.244.2.0/24");
+  ours.ifindex = host.eth1.ifindex;
+  ours.source = ip("10.9.0.1");
+  ours.mtu = 1400;
+  REQUIRE(add_route(route, ours));
+  CHECK(add_route(route, ours).error().error_number() == EEXIST);
+  const auto find = [&](const NewRoute& wanted) -> std::optional<Route> {
+    const auto routes = *list_routes(route, wanted.ifindex);
+    const auto found = std::ranges::find(routes, wanted.destination, &Route::destination);
+    return found == routes.end() ? std::nullopt : std::optional(*found);
+  };
+  REQUIRE(find(ours));
+  CHECK(find(ours)->protocol == kSheathRouteProtocol);
+  CHECK(find(ours)->source == ours.source);
+  CHECK(find(ours)->mtu == 1400);
+  CHECK_FALSE(find(ours)->gateway.has_value());
+  CHECK(std::ranges::all_of(*list_routes(route, host.eth1.ifindex),
+                            [&](const Route& r) { return r.ifindex == host.eth1.ifindex; }));
+
+  auto moved = ours;
+  moved.ifindex = host.eth0.ifindex;
+  moved.gateway = ip("192.0.2.1");
+  moved.source = std::nullopt;
+  moved.mtu = 0;
+  REQUIRE(replace_route(route, moved));
+  CHECK_FALSE(find(ours).has_value());
+  REQUIRE(find(moved));
+  CHECK(find(moved)->gateway == moved.gateway);
+  CHECK(find(moved)->mtu == 0);
+  CHECK(delete_route(route, ours).error().error_number() == ESRCH);
+  auto foreign = moved;
+  foreign.protocol = RTPROT_STATIC;
+  CHECK(delete_route(route, foreign).error().error_number() == ESRCH);
+  REQUIRE(delete_route(route, moved));
+  CHECK_FALSE(find(moved).has_value());
+}
+
+TEST_CASE("live routes: IPv6 ones are added, replaced and deleted too") {
+  Host host;
+  auto& route = host.route();
+  NewRoute ours;
+  ours.destination = *Cidr::parse("fd00:10:2::/64");
+  ours.ifindex = host.eth0.ifindex;
+  REQUIRE(add_route(route, ours));
+  CHECK(add_route(route, ours).error().error_number() == EEXIST);
+  ours.source = ip("fd00:172:18::4");
+  REQUIRE(replace_route(route, ours));
+  const auto routes = *list_routes(route, ours.ifindex);
+  const auto found = std::ranges::find(routes, ours.destination, &Route::destination);
+  REQUIRE(found != routes.end());
+  CHECK(found->protocol == kSheathRouteProtocol);
+  CHECK(found->source == ours.source);
+  CHECK(std::ranges::count(routes, ours.destination, &Route::destination) == 1);
+  auto foreign = ours;
+  foreign.protocol = RTPROT_STATIC;
+  CHECK(delete_route(route, foreign).error().error_number() == ESRCH);
+  REQUIRE(delete_route(route, ours));
+  CHECK(delete_route(route, ours).error().error_number() == ESRCH);
+}
+
+TEST_CASE("live addresses: one of its own is there at once, without a route, and twice is once") {
+  Host host;
+  auto& route = host.route();
+  const std::size_t routes = list_routes(route)->size();
+  for (const char* text : {"10.244.1.9", "fd00:10:1::9"}) {
+    CAPTURE(std::string(text));
+    CHECK(*add_address(route, host.eth1.ifindex, ip(text)));
+    CHECK_FALSE(*add_address(route, host.eth1.ifindex, ip(text)));
+    const auto own = *list_addresses(route, host.eth1.ifindex);
+    const auto found = std::ranges::find(own, ip(text), &InterfaceAddress::address);
+    REQUIRE(found != own.end());
+    CHECK(found->prefix_length == found->address.size() * 8);
+    CHECK(found->scope == Scope::kGlobal);
+    CHECK_FALSE(found->tentative);
+    CHECK(list_routes(route)->size() == routes);
+    CHECK(*delete_address(route, host.eth1.ifindex, ip(text)));
+    CHECK_FALSE(*delete_address(route, host.eth1.ifindex, ip(text)));
+  }
+  CHECK(add_address(route, 4711, ip("10.244.1.9")).error().error_number() == ENODEV);
 }

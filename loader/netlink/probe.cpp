@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/netlink/probe.hpp"
+
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <string>
+
+#include "loader/base/unique_fd.hpp"
+#include "loader/netlink/wire_address.hpp"
+
+namespace sheath::netlink {
+namespace {
+
+constexpr std::uint8_t kHops = 64;
+
+using ProbePayload = std::array<std::uint8_t, kProbePayloadSize>;
+
+ProbePayload probe_payload(std::uint8_t uses) {
+  ProbePayload out{};
+  std::ranges::copy(kProbeText, out.begin());
+  out[kProbeText.size()] = uses;
+  return out;
+}
+
+template <typename Header>
+std::vector<std::uint8_t> packet_of(const Header& header, const ProbePayload& payload) {
+  std::vector<std::uint8_t> out(sizeof header + payload.size());
+  std::memcpy(out.data(), &header, sizeof header);
+  std::ranges::copy(payload, out.begin() + sizeof header);
+  return out;
+}
+
+// RFC 1071, over a header whose checksum is still 0. The sum keeps the order of the bytes in memory.
+std::uint16_t checksum(const iphdr& header) {
+  std::array<std::uint16_t, sizeof header / sizeof(std::uint16_t)> words;
+  std::memcpy(words.data(), &header, sizeof header);
+  std::uint32_t sum = 0;
+  for (const std::uint16_t word : words) sum += word;
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<std::uint16_t>(~sum);
+}
+
+iphdr ipv4_header(const IpAddress& source, const IpAddress& destination) {
+  iphdr header{};
+  header.version = 4;
+  header.ihl = sizeof header / 4;
+  header.tot_len = htons(sizeof header + kProbePayloadSize);
+  header.frag_off = htons(IP_DF);
+  header.ttl = kHops;
+  header.protocol = kProbeProtocol;
+  std::memcpy(&header.saddr, source.bytes.data(), sizeof header.saddr);
+  std::memcpy(&header.daddr, destination.bytes.data(), sizeof header.daddr);
+  header.check = checksum(header);
+  return header;
+}
+
+ip6_hdr ipv6_header(const IpAddress& source, const IpAddress& destination) {
+  constexpr std::uint32_t kVersion6 = 6u << 28;
+  ip6_hdr header{};
+  header.ip6_flow = htonl(kVersion6);
+  header.ip6_plen = htons(kProbePayloadSize);
+  header.ip6_nxt = kProbeProtocol;
+  header.ip6_hlim = kHops;
+  std::memcpy(&header.ip6_src, source.bytes.data(), sizeof header.ip6_src);
+  std::memcpy(&header.ip6_dst, destination.bytes.data(), sizeof header.ip6_dst);
+  return header;
+}
+
+std::optional<std::uint16_t> ether_type(Bytes packet) {
+  const int version = packet.empty() ? 0 : packet[0] >> 4;
+  if (version == 4) return ETH_P_IP;
+  if (version == 6) return ETH_P_IPV6;
+  return std::nullopt;
+}
+
+Result<> send(std::uint32_t ifindex, std::uint32_t mark, std::uint16_t type, Bytes packet) {
+  // Protocol 0: it sends and gets nothing.
+  const UniqueFd fd(socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) return fail(Error::system("open packet socket", errno));
+  if (setsockopt(fd.get(), SOL_SOCKET, SO_MARK, &mark, sizeof mark) != 0) {
+    return fail(Error::system("set the mark", errno));
+  }
+  sockaddr_ll device{};
+  device.sll_family = AF_PACKET;
+  device.sll_protocol = htons(type);
+  device.sll_ifindex = static_cast<int>(ifindex);
+  ssize_t sent = 0;
+  do {
+    sent = sendto(fd.get(), packet.data(), packet.size(), 0, reinterpret_cast<sockaddr*>(&device), sizeof device);
+  } while (sent < 0 && errno == EINTR);
+  if (sent < 0) return fail(Error::system(errno));
+  return {};
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> probe_packet(const IpAddress& source, const IpAddress& destination, std::uint8_t uses) {
+  const auto payload = probe_payload(uses);
+  if (destination.family == Family::kIpv4) return packet_of(ipv4_header(source, destination), payload);
+  return packet_of(ipv6_header(source, destination), payload);
+}
+
+Result<> send_packet(std::uint32_t ifindex, std::uint32_t mark, Bytes packet) {
+  const auto type = ether_type(packet);
+  auto done = type ? send(ifindex, mark, *type, packet) : fail("it is neither IPv4 nor IPv6");
+  if (!done) return fail(std::move(done.error()).context("send a packet out of link " + std::to_string(ifindex)));
+  return {};
+}
+
+}  // namespace sheath::netlink

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "loader/base/address.hpp"
+#include "loader/base/result.hpp"
+#include "loader/netlink/message.hpp"
+
+// Single packets, sent past the routing table into a device. Needs CAP_NET_RAW; the mark CAP_NET_ADMIN.
+namespace sheath::netlink {
+
+// "For experimentation and testing" (RFC 3692).
+inline constexpr std::uint8_t kProbeProtocol = 253;
+// A probe's payload: this text, its zero behind it, the generation, two zeros.
+inline constexpr std::array<std::uint8_t, 13> kProbeText = {'s', 'h', 'e', 'a', 't', 'h', '-',
+                                                            'p', 'r', 'o', 'b', 'e', 0};
+inline constexpr std::size_t kProbePayloadSize = 16;
+
+// An IP packet, header included, that asks the peer nothing and tells it two things: that the key it came by works, and
+// which generation (0: none) the sender's data uses. Both addresses are of one family.
+std::vector<std::uint8_t> probe_packet(const IpAddress& source, const IpAddress& destination, std::uint8_t uses);
+
+// Sends an IP packet (its version says which) out of a device, with a mark, as if a program had redirected it there:
+// the device's own egress is all that sees it. Fails with ENETDOWN when the device is down, ENXIO when it is gone.
+Result<> send_packet(std::uint32_t ifindex, std::uint32_t mark, Bytes packet);
+
+}  // namespace sheath::netlink
