@@ -99,8 +99,10 @@ class Facts {
              return pair.generation == generation && pair.peer_key == session->public_key;
            });
   }
-  // The pair's keys were in use and a state of them is lost: to make it again would count from zero a second time.
+  // The pair's keys were in use and a state of them is lost: to make it again would count from zero a second time, or
+  // take what was sent before a second time. (A pair that we left because the time was over lost its states to us.)
   bool burned(const PeerView& peer, Generation generation) const {
+    if (expired() && generation == older_->generation) return false;
     return newest_common(peer) == generation && recorded(peer, generation) && !intact(peer, generation);
   }
 
@@ -122,7 +124,8 @@ class Facts {
   }
   bool blocked(const std::string& name, const PeerView& peer, Generation generation) const {
     const auto* session = find(peer.sessions, generation);
-    return session != nullptr && (loses_tag(name, generation, session->tag) || occupied(name, generation, session->tag));
+    return session != nullptr &&
+           (loses_tag(name, generation, session->tag) || occupied(name, generation, session->tag));
   }
 
  private:
@@ -357,9 +360,7 @@ class Pair {
     }
     return true;
   }
-  bool waits_for_tag() const {
-    return target_ != 0 && !rx() && facts_.blocked(name_, peer_, target_);
-  }
+  bool waits_for_tag() const { return target_ != 0 && !rx() && facts_.blocked(name_, peer_, target_); }
 
  private:
   bool rx() const { return Facts::current(peer_.receive, peer_, target_); }
@@ -444,7 +445,8 @@ class Pair {
     const auto newest = facts_.newest()->generation;
     if (peer_.in_use != newest) out_.next = newest;
     const auto* older = facts_.older();
-    if (peer_.in_use == newest && older != nullptr && out_.phase != RotationPhase::kSteady) out_.previous = older->generation;
+    if (peer_.in_use == newest && older != nullptr && out_.phase != RotationPhase::kSteady)
+      out_.previous = older->generation;
   }
 
   RotationPhase phase() const {
@@ -501,10 +503,10 @@ struct Slot {
 };
 
 constexpr std::array kAdditions{
-    Slot{MoveKind::kUse, true},       Slot{MoveKind::kDropPolicy}, Slot{MoveKind::kDropTransmit},
-    Slot{MoveKind::kDropReceive},     Slot{MoveKind::kClearHeard}, Slot{MoveKind::kAddReceive},
-    Slot{MoveKind::kAddTransmit},     Slot{MoveKind::kRecord},     Slot{MoveKind::kSetPolicy},
-    Slot{MoveKind::kUse},             Slot{MoveKind::kProbe}};
+    Slot{MoveKind::kUse, true},   Slot{MoveKind::kDropPolicy}, Slot{MoveKind::kDropTransmit},
+    Slot{MoveKind::kDropReceive}, Slot{MoveKind::kClearHeard}, Slot{MoveKind::kAddReceive},
+    Slot{MoveKind::kAddTransmit}, Slot{MoveKind::kRecord},     Slot{MoveKind::kSetPolicy},
+    Slot{MoveKind::kUse},         Slot{MoveKind::kProbe}};
 constexpr std::array kRetirements{Slot{MoveKind::kUse, true}, Slot{MoveKind::kDropPolicy},
                                   Slot{MoveKind::kDropTransmit}};
 constexpr std::array kLastRetirements{Slot{MoveKind::kDropReceive}, Slot{MoveKind::kClearHeard}};
@@ -514,7 +516,7 @@ bool fits(const Move& move, const Slot& slot) {
 }
 
 template <typename Slots>
-void collect(const RotationDecision& decision, std::vector<Move> PeerRotation::*list, const Slots& slots,
+void collect(const RotationDecision& decision, std::vector<Move> PeerRotation::* list, const Slots& slots,
              std::vector<RotationStep>& out) {
   for (const auto& slot : slots) {
     RotationStep record{RotationStep::Kind::kRecordPairs, {}, {}, {}, {}};

@@ -21,7 +21,8 @@
 // moves, and decides anew. There is no clock state either. A receive state has to outlive the last packets that the
 // peer sent before it switched, so a plan that drops one pauses for the reorder allowance first (kPause), after
 // everything else; killed meanwhile, the next plan finds the receive state still there and pauses again. A caller that
-// must not block does what comes before the pause, and the rest when the allowance is over, if it decided nothing since.
+// must not block does what comes before the pause, and the rest when the allowance is over, if it decided nothing
+// since.
 //
 // What the caller owes:
 // - Before the moves, the own sessions and the key ID are published as the view has them.
@@ -51,8 +52,8 @@ struct OwnSession {
   std::uint8_t generation = 0;
   keys::PublicKey public_key;
   std::uint32_t tag = 0;
-  std::uint8_t psk_id = 0;                // of the line of the key file that it is bound to
-  std::chrono::nanoseconds drawn_at{};    // CLOCK_BOOTTIME
+  std::uint8_t psk_id = 0;              // of the line of the key file that it is bound to
+  std::chrono::nanoseconds drawn_at{};  // CLOCK_BOOTTIME
   bool operator==(const OwnSession&) const = default;
 };
 
@@ -115,16 +116,16 @@ struct RotationView {
 // --- the decision --------------------------------------------------------------------------------------------------
 
 enum class MoveKind : std::uint8_t {
-  kUse,           // data goes under this generation from now on; 0: not ready
-  kDropPolicy,    // all of the pair and generation; so are the next two
+  kUse,         // data goes under this generation from now on; 0: not ready
+  kDropPolicy,  // all of the pair and generation; so are the next two
   kDropTransmit,
   kDropReceive,
-  kClearHeard,    // both bits
+  kClearHeard,  // both bits
   kAddReceive,
   kAddTransmit,
   kRecord,
-  kSetPolicy,     // adds what is missing, changes what differs, in place
-  kProbe,         // says which generation is in use at that moment
+  kSetPolicy,  // adds what is missing, changes what differs, in place
+  kProbe,      // says which generation is in use at that moment
 };
 
 struct Move {
@@ -156,7 +157,7 @@ struct PeerRotation {
   // In order. The first list is for before the programs are switched, the second for after.
   std::vector<Move> additions;
   std::vector<Move> retirements;
-  bool pause = false;  // before a kDropReceive among the retirements
+  bool pause = false;                             // before a kDropReceive among the retirements
   RotationPhase phase = RotationPhase::kWaiting;  // as the view has it
   std::uint8_t in_use = 0;
   std::uint8_t next = 0;      // the generation that is on its way; 0: none
@@ -181,9 +182,9 @@ RotationDecision decide_rotation(const RotationView& view);
 struct RotationStep {
   enum class Kind : std::uint8_t { kMove, kRecordPairs, kPause, kDraw, kWipe };
   Kind kind = Kind::kMove;
-  std::string peer;                                     // kMove
-  Move move;                                            // kMove; kWipe: its generation
-  Draw draw;                                            // kDraw
+  std::string peer;                                         // kMove
+  Move move;                                                // kMove; kWipe: its generation
+  Draw draw;                                                // kDraw
   std::vector<std::pair<std::string, std::uint8_t>> pairs;  // kRecordPairs: peer and generation, written at once
   bool operator==(const RotationStep&) const = default;
 };

@@ -9,6 +9,7 @@
 #include <ranges>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 namespace sheath::plan::model {
 namespace {
@@ -125,8 +126,7 @@ static_assert(alignof(State) == 1 && std::is_trivially_copyable_v<State>, "hashe
 
 template <typename Entries>
 auto* find(Entries& entries, std::uint8_t generation) {
-  const auto found =
-      std::ranges::find_if(entries, [&](const auto& entry) { return entry.generation == generation; });
+  const auto found = std::ranges::find_if(entries, [&](const auto& entry) { return entry.generation == generation; });
   return found == entries.end() ? nullptr : &*found;
 }
 
@@ -192,11 +192,32 @@ std::string text_of(const Todo& todo) {
 }
 
 enum class EventKind : std::uint8_t {
-  kStart, kStep, kDie, kReboot, kFlush, kFile, kDue, kSleep, kWake, kExpire, kProbe, kData, kLateData
+  kStart,
+  kStep,
+  kDie,
+  kReboot,
+  kFlush,
+  kFile,
+  kDue,
+  kSleep,
+  kWake,
+  kExpire,
+  kProbe,
+  kData,
+  kLateData
 };
-constexpr std::array kEventNames{"starts a round", "does",   "dies",  "reboots", "loses its states",
-                                 "gets the next key file", "is due to rotate", "sleeps", "wakes",
-                                 "sees the duration pass", "gets a probe from", "gets data from",
+constexpr std::array kEventNames{"starts a round",
+                                 "does",
+                                 "dies",
+                                 "reboots",
+                                 "loses its states",
+                                 "gets the next key file",
+                                 "is due to rotate",
+                                 "sleeps",
+                                 "wakes",
+                                 "sees the duration pass",
+                                 "gets a probe from",
+                                 "gets data from",
                                  "gets late data from"};
 
 struct Event {
@@ -222,7 +243,14 @@ keys::PublicKey key_of(Pub pub) {
 
 class Cluster {
  public:
-  Cluster(const Scenario& scenario, const Rules& rules) : scenario_(scenario), rules_(rules) { plans_.emplace_back(); }
+  Cluster(const Scenario& scenario, const Rules& rules) : scenario_(scenario), rules_(rules) {
+    plans_.emplace_back();
+    for (int i = 0; i < nodes(); ++i) {
+      for (int j = 0; j < nodes(); ++j) {
+        if (i != j) pairs_.emplace_back(i, j);
+      }
+    }
+  }
 
   const std::string& violation() const { return violation_; }
   State& state() { return state_; }
@@ -230,7 +258,10 @@ class Cluster {
 
   State booted() {
     state_ = {};
-    for (int i = 0; i < nodes(); ++i) at(i).file = scenario_.file_key_id;
+    for (int i = 0; i < nodes(); ++i) {
+      at(i).file = scenario_.file_key_id;
+      for (int steps = i == 0 ? 0 : scenario_.files_apart; steps > 0; --steps) at(i).file = next_generation(at(i).file);
+    }
     return state_;
   }
   void allow(const std::array<Budget, kMostNodes>& budgets) {
@@ -268,15 +299,18 @@ class Cluster {
   }
 
   const Todo* next(int node) const {
-    return at(node).plan() == 0
-               ? nullptr
-               : &plans_[static_cast<std::size_t>(at(node).plan())][at(node).position];
+    return at(node).plan() == 0 ? nullptr : &plans_[static_cast<std::size_t>(at(node).plan())][at(node).position];
   }
   bool local(int node) const;
+  bool goes_on(int node) const;
   bool may_expire(int node) const;
+  bool leaves(int node, std::uint8_t generation) const;
   void packet_events(int node, std::vector<Event>& out) const;
 
   RotationView view_of(int node) const;
+  PeerView peer_view(int node, int peer) const;
+  bool is_present(int node, std::uint8_t generation, Pub own) const;
+  InstalledState present(int node, const Key& key, Pub tag) const;
   void start(int node);
   int plan_number(int node);
   bool step(int node);
@@ -297,16 +331,32 @@ class Cluster {
   void excuse_senders_to(int node);
   void expire(int node);
 
-  static bool sends(const Side& from, std::uint8_t generation);
+  // The transmit state that a packet with the mark of this generation finds.
+  static const Transmit* usable(const Side& from, std::uint8_t generation);
   const Transmit* sending(int node, int peer) const;
   bool receives(int node, int peer, const Key& sent) const;
   void hear(int node, int peer, unsigned keys, unsigned uses);
+  void hear_all();
+  // A key for each of `pairs_`.
+  using Sent = std::array<Key, static_cast<std::size_t>(kMostNodes*(kMostNodes - 1))>;
+  Sent arriving() const;
+  void note_late(const Sent& before);
+  bool change(const Event& event);
+  void die(int node);
+  void arrive(const Event& event);
+
+  static std::string pair_name(int from, int to) { return node_name(from) + " to " + node_name(to); }
   bool check();
+  bool check_sender(int from, int to);
+  bool found_again(int from, int to, const Key& key) const;
+  bool serves(int from, int to) const;
   bool steady() const;
   bool run_one_round();
+  bool deliver_probes(std::uint8_t from);
 
   const Scenario& scenario_;
   const Rules& rules_;
+  std::vector<std::pair<int, int>> pairs_;  // sender and receiver
   State state_;
   std::string violation_;
   std::optional<std::vector<std::string>> log_;
@@ -367,22 +417,20 @@ void Cluster::normalise() {
 
 // --- packets --------------------------------------------------------------------------------------------------------
 
-bool Cluster::sends(const Side& from, std::uint8_t generation) {
-  if (generation == 0) return false;
-  return std::ranges::any_of(from.transmit, [&](const Transmit& state) {
-    return state.key.generation == generation && std::ranges::any_of(from.policies, [&](const Policy& policy) {
-             return policy.generation == generation && policy.own == state.key.own;
-           });
-  });
+const Transmit* Cluster::usable(const Side& from, std::uint8_t generation) {
+  if (generation == 0) return nullptr;
+  for (const auto& policy : from.policies) {
+    if (policy.generation != generation) continue;
+    for (const auto& state : from.transmit) {
+      if (state.key.generation == generation && state.key.own == policy.own) return &state;
+    }
+  }
+  return nullptr;
 }
 
 // The state that data goes through now.
 const Transmit* Cluster::sending(int node, int peer) const {
-  const auto& from = side(node, peer);
-  if (!sends(from, from.in_use)) return nullptr;
-  const auto found = std::ranges::find_if(
-      from.transmit, [&](const Transmit& state) { return state.key.generation == from.in_use; });
-  return &*found;
+  return usable(side(node, peer), side(node, peer).in_use);
 }
 
 bool Cluster::receives(int node, int peer, const Key& sent) const {
@@ -393,6 +441,14 @@ bool Cluster::receives(int node, int peer, const Key& sent) const {
 void Cluster::hear(int node, int peer, unsigned keys, unsigned uses) {
   auto& to = side(node, peer);
   to.set_heard(to.keys() | keys, to.uses() | uses);
+}
+
+void Cluster::hear_all() {
+  for (const auto& [i, j] : pairs_) {
+    const auto* state = sending(i, j);
+    if (state == nullptr || !receives(j, i, state->key)) continue;
+    hear(j, i, 1U << state->key.generation, 1U << state->key.generation);
+  }
 }
 
 // --- rounds and moves -----------------------------------------------------------------------------------------------
@@ -409,45 +465,54 @@ RotationView Cluster::view_of(int number) const {
   }
   for (const auto& session : node.sessions) {
     if (session.generation == 0) continue;
-    view.sessions.push_back({session.generation, key_of(session.pub), session.pub, session.psk,
-                             view.now - kAges.at(session.age)});
+    view.sessions.push_back(
+        {session.generation, key_of(session.pub), session.pub, session.psk, view.now - kAges.at(session.age)});
   }
   for (int j = 0; j < nodes(); ++j) {
-    if (j == number) continue;
-    auto& peer = view.peers[node_name(j)];
-    const auto& from = side(number, j);
-    if (at(j).published_key != 0) peer.key_id = at(j).published_key;
-    for (const auto& session : at(j).published) {
-      if (session.generation == 0) continue;
-      peer.sessions.push_back({session.generation, key_of(session.pub), session.pub, session.psk});
-    }
-    const auto present = [&](const Key& key, Pub tag) -> InstalledState {
-      const auto* own = find(node.sessions, key.generation);
-      if (own == nullptr || own->pub != key.own) return {key.generation, tag, std::nullopt};
-      return {key.generation, tag, key_of(key.peer)};
-    };
-    for (const auto& key : from.receive) {
-      if (key.generation != 0) peer.receive.push_back(present(key, key.peer));
-    }
-    for (const auto& state : from.transmit) {
-      if (state.key.generation != 0) peer.transmit.push_back(present(state.key, state.key.own));
-    }
-    for (const auto& policy : from.policies) {
-      if (policy.generation == 0) continue;
-      const auto* own = find(node.sessions, policy.generation);
-      peer.policies.push_back({policy.generation, own != nullptr && own->pub == policy.own});
-    }
-    for (const auto& key : from.recorded) {
-      const auto* own = find(node.sessions, key.generation);
-      if (key.generation != 0 && own != nullptr && own->pub == key.own) {
-        peer.recorded.push_back({key.generation, key_of(key.peer)});
-      }
-    }
-    peer.heard_keys = from.keys();
-    peer.heard_uses = from.uses();
-    peer.in_use = from.in_use;
+    if (j != number) view.peers[node_name(j)] = peer_view(number, j);
   }
   return view;
+}
+
+// A peer's object, and what the kernel and the run directory have of it.
+PeerView Cluster::peer_view(int number, int j) const {
+  PeerView peer;
+  const auto& from = side(number, j);
+  if (at(j).published_key != 0) peer.key_id = at(j).published_key;
+  for (const auto& session : at(j).published) {
+    if (session.generation == 0) continue;
+    peer.sessions.push_back({session.generation, key_of(session.pub), session.pub, session.psk});
+  }
+  for (const auto& key : from.receive) {
+    if (key.generation != 0) peer.receive.push_back(present(number, key, key.peer));
+  }
+  for (const auto& state : from.transmit) {
+    if (state.key.generation != 0) peer.transmit.push_back(present(number, state.key, state.key.own));
+  }
+  for (const auto& policy : from.policies) {
+    if (policy.generation != 0) {
+      peer.policies.push_back({policy.generation, is_present(number, policy.generation, policy.own)});
+    }
+  }
+  for (const auto& key : from.recorded) {
+    if (key.generation != 0 && is_present(number, key.generation, key.own)) {
+      peer.recorded.push_back({key.generation, key_of(key.peer)});
+    }
+  }
+  peer.heard_keys = from.keys();
+  peer.heard_uses = from.uses();
+  peer.in_use = from.in_use;
+  return peer;
+}
+
+bool Cluster::is_present(int number, std::uint8_t generation, Pub own) const {
+  const auto* session = find(at(number).sessions, generation);
+  return session != nullptr && session->pub == own;
+}
+
+InstalledState Cluster::present(int number, const Key& key, Pub tag) const {
+  if (!is_present(number, key.generation, key.own)) return {key.generation, tag, std::nullopt};
+  return {key.generation, tag, key_of(key.peer)};
 }
 
 std::uint64_t hash_of(const RotationView& view) {
@@ -614,9 +679,8 @@ bool Cluster::step(int number) {
       good = draw(number, todo);
       break;
     case Op::kWipe:
-      compact(node.sessions, [&](const Session& session) {
-        return session.generation != 0 && session.generation != todo.generation;
-      });
+      compact(node.sessions,
+              [&](const Session& session) { return session.generation != 0 && session.generation != todo.generation; });
       break;
     case Op::kPublish:
       publish(number);
@@ -709,9 +773,8 @@ bool Cluster::move(int number, const Todo& todo) {
       from.in_use = generation;
       return true;
     case MoveKind::kDropPolicy:
-      compact(from.policies, [&](const Policy& policy) {
-        return policy.generation != 0 && policy.generation != generation;
-      });
+      compact(from.policies,
+              [&](const Policy& policy) { return policy.generation != 0 && policy.generation != generation; });
       return true;
     case MoveKind::kDropTransmit:
       drop_transmit(from, generation);
@@ -738,10 +801,7 @@ bool Cluster::move(int number, const Todo& todo) {
       return true;
     }
     case MoveKind::kProbe:
-      if (!sends(from, generation)) return true;
-      for (const auto& state : from.transmit) {
-        if (state.key.generation == generation) from.probe = {state.key, from.in_use};
-      }
+      if (const auto* state = usable(from, generation)) from.probe = {state->key, from.in_use};
       return true;
   }
   return false;
@@ -773,15 +833,15 @@ bool Cluster::add_transmit(int number, const Todo& todo) {
     if (state.key.generation == key.generation && state.key.own == key.own) return fail("a transmit state that exists");
   }
   if (std::ranges::find(from.spent, key) != from.spent.end()) return fail("a key starts counting twice");
-  const auto free = std::ranges::find_if(from.transmit, [](const Transmit& state) { return state.key.generation == 0; });
+  const auto free =
+      std::ranges::find_if(from.transmit, [](const Transmit& state) { return state.key.generation == 0; });
   if (free == from.transmit.end()) return fail("more than three transmit states");
   *free = {key, 0, kNone};
-  if (sends(from, todo.generation)) free->sent = 1;
+  if (usable(from, todo.generation) == &*free) free->sent = 1;
   // The peer lost its states, and its object says nothing of it yet.
-  const bool lives = std::ranges::any_of(at(todo.peer).sessions, [&](const Session& session) {
-    return session.pub == key.peer && session.flushed == 0;
-  });
-  if (!lives) free->excuse = kUnseen;
+  const bool lives = std::ranges::any_of(
+      at(todo.peer).sessions, [&](const Session& session) { return session.pub == key.peer && session.flushed == 0; });
+  if (!lives || leaves(todo.peer, todo.generation)) free->excuse = kUnseen;
   return true;
 }
 
@@ -879,6 +939,12 @@ void Cluster::expire(int number) {
   }
 }
 
+// The node waits no more for those that still use its older generation.
+bool Cluster::leaves(int number, std::uint8_t generation) const {
+  const auto& sessions = at(number).sessions;
+  return sessions[1].generation != 0 && sessions[1].age >= kExpired && sessions[0].generation == generation;
+}
+
 // Five minutes are many rounds: whoever is awake and shares something with us has switched by then.
 bool Cluster::may_expire(int number) const {
   const auto& node = at(number);
@@ -903,7 +969,6 @@ bool Cluster::local(int number) const {
   switch (todo->op) {
     case Op::kDraw:
     case Op::kWipe:
-      return true;
     case Op::kRecord:
       return true;
     case Op::kMove:
@@ -933,39 +998,51 @@ void Cluster::packet_events(int number, std::vector<Event>& out) const {
       out.push_back({EventKind::kProbe, to, from, 0});
     }
     const auto news = [&](std::uint8_t generation) {
-      return ((side(number, j).keys() & side(number, j).uses()) >> generation & 1) == 0;
+      return !scenario_.coarse && ((side(number, j).keys() & side(number, j).uses()) >> generation & 1) == 0;
     };
     if (const auto* state = sending(j, number); state != nullptr && receives(number, j, state->key)) {
       if (news(state->key.generation)) out.push_back({EventKind::kData, to, from, 0});
     }
-    for (std::uint8_t i = 0; i < packets.late.size(); ++i) {
+    for (std::size_t i = 0; i < packets.late.size(); ++i) {
       const auto& key = packets.late[i].key;
       if (key.generation != 0 && receives(number, j, key) && news(key.generation)) {
-        out.push_back({EventKind::kLateData, to, from, i});
+        out.push_back({EventKind::kLateData, to, from, static_cast<std::uint8_t>(i)});
       }
     }
   }
 }
 
+// In a coarse search: the last move and the next are one event.
+bool Cluster::goes_on(int number) const {
+  const auto* todo = next(number);
+  if (todo == nullptr) return false;
+  const auto& last =
+      plans_[static_cast<std::size_t>(at(number).plan())][static_cast<std::size_t>(at(number).position - 1)];
+  if (last.op == todo->op && last.kind == todo->kind) return true;
+  return todo->op == Op::kMove && (todo->kind == MoveKind::kClearHeard || local(number));
+}
+
 std::vector<Event> Cluster::events() const {
   std::vector<Event> out;
-  for (std::uint8_t i = 0; i < nodes(); ++i) {
+  for (int i = 0; i < nodes(); ++i) {
     const auto& left = at(i).left;
+    const auto number = static_cast<std::uint8_t>(i);
     if (local(i) && left.reboots == 0 && left.flushes == 0) {
-      if (scenario_.coarse) return {{EventKind::kStep, i, 0, 0}};
-      return {{EventKind::kStep, i, 0, 0}, {EventKind::kDie, i, 0, 0}};
+      if (scenario_.coarse) return {{EventKind::kStep, number, 0, 0}};
+      return {{EventKind::kStep, number, 0, 0}, {EventKind::kDie, number, 0, 0}};
     }
   }
-  for (std::uint8_t i = 0; i < nodes(); ++i) {
+  const auto busy_nodes = std::ranges::count_if(state_.nodes, [](const Node& node) { return node.plan() != 0; });
+  for (int i = 0; i < nodes(); ++i) {
     const auto& node = at(i);
     const auto add = [&](bool may, EventKind kind) {
-      if (may) out.push_back({kind, i, 0, 0});
+      if (may) out.push_back({kind, static_cast<std::uint8_t>(i), 0, 0});
     };
     const bool awake = node.asleep == 0;
     const bool busy = node.plan() != 0;
-    add(awake && !busy, EventKind::kStart);
+    add(awake && !busy && busy_nodes < scenario_.most_busy, EventKind::kStart);
     add(busy, EventKind::kStep);
-    add(busy, EventKind::kDie);
+    add(busy && (!scenario_.coarse || node.left.deaths > 0), EventKind::kDie);
     add(node.left.reboots > 0, EventKind::kReboot);
     add(node.left.flushes > 0, EventKind::kFlush);
     add(node.left.file_changes > 0, EventKind::kFile);
@@ -988,179 +1065,196 @@ std::string Cluster::text_of(const Event& event) const {
 
 bool Cluster::happen(const Event& event) {
   if (log_) log_->push_back(text_of(event));
-  auto& node = at(event.node);
-  // What each sender sends with before the event: where that changes, packets may still be on their way.
-  std::array<std::array<Key, kMostNodes>, kMostNodes> before{};
-  for (int i = 0; i < nodes(); ++i) {
-    for (int j = 0; j < nodes(); ++j) {
-      if (i == j) continue;
-      const auto* state = sending(i, j);
-      if (state != nullptr && receives(j, i, state->key)) {
-        before[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)] = state->key;
-      }
+  if (scenario_.coarse && event.kind != EventKind::kProbe) {
+    for (auto& one : state_.nodes) {
+      for (auto& from : one.sides) from.probe = {};
     }
   }
-  bool good = true;
-  bool fault = false;
+  do {
+    const auto before = arriving();
+    if (!change(event)) return false;
+    if (scenario_.coarse && scenario_.traffic) hear_all();
+    if (event.kind != EventKind::kReboot && event.kind != EventKind::kFlush) note_late(before);
+    if (!check()) return false;
+  } while (scenario_.coarse && event.kind == EventKind::kStep && goes_on(event.node));
+  return true;
+}
+
+// What each node sends to each that has nothing to excuse it, and arrives.
+Cluster::Sent Cluster::arriving() const {
+  Sent sent{};
+  for (std::size_t pair = 0; pair < pairs_.size(); ++pair) {
+    const auto [i, j] = pairs_[pair];
+    const auto* state = sending(i, j);
+    if (state != nullptr && state->excuse == kNone && receives(j, i, state->key)) sent[pair] = state->key;
+  }
+  return sent;
+}
+
+// Where that has changed, the last packets may still be on their way.
+void Cluster::note_late(const Sent& before) {
+  for (std::size_t pair = 0; pair < pairs_.size(); ++pair) {
+    const auto [i, j] = pairs_[pair];
+    const auto& key = before[pair];
+    const auto* state = sending(i, j);
+    if (key.generation == 0 || (state != nullptr && state->key == key) || leaves(j, key.generation)) continue;
+    auto& late = side(i, j).late;
+    if (late[1].key.generation != 0) late[0] = std::exchange(late[1], {});
+    late[late[0].key.generation == 0 ? 0 : 1] = {key, 0};
+  }
+}
+
+bool Cluster::change(const Event& event) {
+  auto& node = at(event.node);
   switch (event.kind) {
     case EventKind::kStart:
       start(event.node);
-      break;
+      return true;
     case EventKind::kStep:
-      good = step(event.node);
-      if (scenario_.coarse) {
-        for (int j = 0; j < nodes(); ++j) side(event.node, j).probe = {};
-      }
-      break;
+      return step(event.node);
     case EventKind::kDie:
-      for (auto& from : node.sides) {
-        from.seen = {};
-        for (auto& state : from.transmit) {
-          if (state.excuse == kInRound) state.excuse = kUnseen;
-        }
-      }
-      node.set_plan(0);
-      break;
+      die(event.node);
+      return true;
     case EventKind::kReboot:
       --node.left.reboots;
       reboot(event.node);
-      fault = true;
-      break;
+      return true;
     case EventKind::kFlush:
       --node.left.flushes;
       lose_states(event.node);
-      fault = true;
-      break;
+      return true;
     case EventKind::kFile:
       --node.left.file_changes;
       node.file = next_generation(node.file);
-      break;
+      return true;
     case EventKind::kDue:
       --node.left.rotations;
       node.sessions[0].age = kDue;
-      break;
+      return true;
     case EventKind::kSleep:
       --node.left.sleeps;
       node.asleep = 1;
-      break;
+      return true;
     case EventKind::kWake:
       node.asleep = 0;
-      break;
+      return true;
     case EventKind::kExpire:
       --node.left.expiries;
       expire(event.node);
-      break;
-    case EventKind::kProbe: {
-      auto& probe = side(event.other, event.node).probe;
-      hear(event.node, event.other, 1U << probe.key.generation, probe.uses == 0 ? 0U : 1U << probe.uses);
-      probe = {};
-      break;
-    }
-    case EventKind::kData: {
-      const auto bit = 1U << sending(event.other, event.node)->key.generation;
-      hear(event.node, event.other, bit, bit);
-      break;
-    }
-    case EventKind::kLateData: {
-      const auto bit = 1U << side(event.other, event.node).late.at(event.index).key.generation;
-      hear(event.node, event.other, bit, bit);
-      break;
+      return true;
+    case EventKind::kProbe:
+    case EventKind::kData:
+    case EventKind::kLateData:
+      arrive(event);
+      return true;
+  }
+  return false;
+}
+
+void Cluster::die(int number) {
+  auto& node = at(number);
+  if (node.left.deaths > 0) --node.left.deaths;
+  for (auto& from : node.sides) {
+    from.seen = {};
+    for (auto& state : from.transmit) {
+      if (state.excuse == kInRound) state.excuse = kUnseen;
     }
   }
-  if (!good) return false;
-  for (int i = 0; i < nodes() && !fault; ++i) {
-    for (int j = 0; j < nodes(); ++j) {
-      const auto& key = before[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)];
-      if (key.generation == 0) continue;
-      const auto* state = sending(i, j);
-      if (state != nullptr && state->key == key) continue;
-      auto& from = side(i, j);
-      auto free = std::ranges::find_if(from.late, [](const Late& late) { return late.key.generation == 0; });
-      if (free == from.late.end()) {
-        from.late[0] = from.late[1];
-        free = from.late.begin() + 1;
-      }
-      *free = {key, 0};
-    }
+  node.set_plan(0);
+}
+
+void Cluster::arrive(const Event& event) {
+  auto& from = side(event.other, event.node);
+  if (event.kind == EventKind::kProbe) {
+    const auto probe = std::exchange(from.probe, {});
+    return hear(event.node, event.other, 1U << probe.key.generation, probe.uses == 0 ? 0U : 1U << probe.uses);
   }
-  return check();
+  const bool late = event.kind == EventKind::kLateData;
+  const auto& key = late ? from.late.at(event.index).key : sending(event.other, event.node)->key;
+  hear(event.node, event.other, 1U << key.generation, 1U << key.generation);
 }
 
 // --- what must hold -------------------------------------------------------------------------------------------------
 
 bool Cluster::check() {
-  for (int i = 0; i < nodes(); ++i) {
-    for (int j = 0; j < nodes(); ++j) {
-      if (i == j) continue;
-      auto& from = side(i, j);
-      const auto* state = sending(i, j);
-      const bool arrives = state != nullptr && receives(j, i, state->key);
-      const auto pair = node_name(i) + " to " + node_name(j);
-      if (state != nullptr && !arrives && state->excuse == kNone) {
-        return fail(pair + ": data is sent that cannot be received, under " + std::to_string(from.in_use));
-      }
-      if (from.established != 0 && !arrives) return fail(pair + ": was in use, and is not any more");
-      for (auto& transmit : from.transmit) {
-        if (transmit.excuse == kUnseen && receives(j, i, transmit.key)) {
-          const auto* session = find(at(j).sessions, transmit.key.generation);
-          if (session != nullptr && session->pub == transmit.key.peer && session->flushed == 0 && at(j).asleep == 0 &&
-              at(i).asleep == 0) {
-            transmit.excuse = kNone;
-          }
-        }
-        if (transmit.key.generation == 0 || transmit.sent == 0) continue;
-        if (std::ranges::find(from.recorded, transmit.key) == from.recorded.end() &&
-            std::ranges::any_of(at(i).sessions, [&](const Session& one) { return one.pub == transmit.key.own; })) {
-          return fail(pair + ": a key is used before it is recorded");
-        }
-      }
-    }
+  for (const auto& [i, j] : pairs_) {
+    if (!check_sender(i, j)) return false;
   }
-  for (int i = 0; i < nodes(); ++i) {
-    for (int j = 0; j < i; ++j) {
-      const auto* there = sending(i, j);
-      const auto* back = sending(j, i);
-      if (there == nullptr || back == nullptr) continue;
-      if (!receives(j, i, there->key) || !receives(i, j, back->key)) continue;
-      if (there->excuse != kNone || back->excuse != kNone) continue;
-      side(i, j).established = side(j, i).established = 1;
+  for (const auto& [i, j] : pairs_) {
+    if (i < j && serves(i, j) && serves(j, i)) side(i, j).established = side(j, i).established = 1;
+  }
+  return true;
+}
+
+bool Cluster::check_sender(int i, int j) {
+  auto& from = side(i, j);
+  const auto* state = sending(i, j);
+  const bool arrives = state != nullptr && receives(j, i, state->key);
+  if (state != nullptr && !arrives && state->excuse == kNone) {
+    return fail(pair_name(i, j) + ": data is sent that cannot be received, under " + std::to_string(from.in_use));
+  }
+  if (from.established != 0 && !arrives) return fail(pair_name(i, j) + ": was in use, and is not any more");
+  for (auto& transmit : from.transmit) {
+    if (transmit.excuse == kUnseen && found_again(i, j, transmit.key)) transmit.excuse = kNone;
+    if (transmit.key.generation == 0 || transmit.sent == 0) continue;
+    const bool recorded = std::ranges::find(from.recorded, transmit.key) != from.recorded.end();
+    if (!recorded && is_present(i, transmit.key.generation, transmit.key.own)) {
+      return fail(pair_name(i, j) + ": a key is used before it is recorded");
     }
   }
   return true;
+}
+
+// The receiver has the state after all, and means to keep it.
+bool Cluster::found_again(int i, int j, const Key& key) const {
+  if (!receives(j, i, key) || at(i).asleep != 0 || at(j).asleep != 0 || leaves(j, key.generation)) return false;
+  const auto* session = find(at(j).sessions, key.generation);
+  return session != nullptr && session->pub == key.peer && session->flushed == 0;
+}
+
+// Data arrives, and will unless there is a fault.
+bool Cluster::serves(int i, int j) const {
+  const auto* state = sending(i, j);
+  if (state == nullptr || state->excuse != kNone || !receives(j, i, state->key)) return false;
+  return !leaves(i, state->key.generation) && !leaves(j, state->key.generation);
 }
 
 bool Cluster::steady() const {
-  const auto generation = at(0).sessions[0].generation;
-  const auto psk = at(0).sessions[0].psk;
-  if (psk != at(0).file) return false;
+  const auto& first = at(0).sessions[0];
   for (int i = 0; i < nodes(); ++i) {
     const auto& node = at(i);
-    if (generation == 0 || node.sessions[0].generation != generation || node.sessions[0].psk != psk) return false;
+    const auto& session = node.sessions[0];
+    if (session.generation == 0 || session.generation != first.generation || session.psk != node.file) return false;
     if (node.sessions[1].generation != 0 || !same(node.sessions, node.published)) return false;
-    if (node.held() != 1U << psk) return false;
-    for (int j = 0; j < nodes(); ++j) {
-      if (i == j) continue;
-      const auto& from = side(i, j);
-      const auto* state = sending(i, j);
-      if (state == nullptr || state->key.generation != generation || !receives(j, i, state->key)) return false;
-      if (from.receive[1].generation != 0 || from.transmit[1].key.generation != 0) return false;
-      if (from.policies[1].generation != 0) return false;
+    if (node.held() != 1U << session.psk) return false;
+  }
+  return std::ranges::all_of(pairs_, [&](const auto& pair) {
+    const auto& from = side(pair.first, pair.second);
+    const auto* state = sending(pair.first, pair.second);
+    return state != nullptr && state->key.generation == first.generation &&
+           receives(pair.second, pair.first, state->key) && from.receive[1].generation == 0 &&
+           from.transmit[1].key.generation == 0 && from.policies[1].generation == 0;
+  });
+}
+
+bool Cluster::run_one_round() {
+  for (int i = 0; i < nodes(); ++i) {
+    const auto number = static_cast<std::uint8_t>(i);
+    if (!happen({EventKind::kStart, number, 0, 0})) return false;
+    while (at(i).plan() != 0) {
+      if (!happen({EventKind::kStep, number, 0, 0})) return false;
+      if (!deliver_probes(number)) return false;
     }
   }
   return true;
 }
 
-bool Cluster::run_one_round() {
-  for (std::uint8_t i = 0; i < nodes(); ++i) {
-    if (!happen({EventKind::kStart, i, 0, 0})) return false;
-    while (at(i).plan() != 0) {
-      if (!happen({EventKind::kStep, i, 0, 0})) return false;
-    }
-    for (std::uint8_t j = 0; j < nodes(); ++j) {
-      auto& probe = side(i, j).probe;
-      if (probe.key.generation != 0 && receives(j, i, probe.key) && !happen({EventKind::kProbe, j, i, 0})) return false;
-      probe = {};
-    }
+bool Cluster::deliver_probes(std::uint8_t from) {
+  for (int j = 0; j < nodes(); ++j) {
+    auto& probe = side(from, j).probe;
+    const bool arrives = probe.key.generation != 0 && receives(j, from, probe.key);
+    if (arrives && !happen({EventKind::kProbe, static_cast<std::uint8_t>(j), from, 0})) return false;
+    probe = {};
   }
   return true;
 }

@@ -19,7 +19,8 @@
 // Events: a node starts a round; does its next move; its process dies (the rest of the moves is forgotten), as often as
 // it likes; reboots; loses its xfrm states; gets another key file; its session gets old enough to be rotated; it sleeps
 // (its kernel goes on) and wakes; keyRotationDuration passes; a probe arrives, late or never; data arrives, in order
-// or from before a switch. Data is sent at every moment: whatever a state's `generation in use` allows is checked there.
+// or from before a switch. Data is sent at every moment: whatever a state's `generation in use` allows is checked
+// there.
 //
 // Keys are numbers that are renamed by order of appearance, so that states that differ in nothing else are one.
 namespace sheath::plan::model {
@@ -42,27 +43,32 @@ struct Budget {
   std::uint8_t rotations = 0;  // rotateEvery comes due
   std::uint8_t sleeps = 0;
   std::uint8_t expiries = 0;  // keyRotationDuration passes
+  std::uint8_t deaths = 0;    // of the process, in a coarse search; else as often as it likes
 };
 
 struct Scenario {
   std::string name;
   int nodes = 2;
   std::uint8_t file_key_id = 3;  // of all key files at the beginning
+  int files_apart = 0;           // but the first node's, which is that much behind
   bool steady = true;            // begins with all pairs in use; false: with nodes that just booted
   std::array<Budget, kMostNodes> budgets{};
-  // Smaller, for three nodes: a probe arrives at once or never, moves between two that others can notice are one event,
-  // and a process dies only before a move that others notice.
+  // Smaller, for three nodes: a process dies as often as its budget says; a probe arrives at once or never; moves of
+  // one kind, and those that others cannot notice, are one event with the move before them; data arrives at once
+  // (`traffic`), or nobody sends any.
   bool coarse = false;
+  bool traffic = true;
+  int most_busy = kMostNodes;  // nodes that are in a round at the same time
   std::size_t most_states = 5'000'000;
 };
 
 struct Report {
   std::size_t states = 0;
   std::size_t events = 0;
-  std::size_t checked_ends = 0;  // states from which the way to the end was walked
-  int most_rounds = 0;           // of the longest of those ways
-  bool complete = false;         // all reachable states were seen
-  std::string violation;         // empty: none
+  std::size_t checked_ends = 0;    // states from which the way to the end was walked
+  int most_rounds = 0;             // of the longest of those ways
+  bool complete = false;           // all reachable states were seen
+  std::string violation;           // empty: none
   std::vector<std::string> trace;  // the events that lead there
 };
 
