@@ -85,6 +85,20 @@ static __always_inline __be32 address4(const struct sheath_addr *from)
 	return ((const __u32 *)from->addr)[3];
 }
 
+static __always_inline int is_unset(const struct sheath_addr *address)
+{
+	const __u64 *halves = (const __u64 *)address->addr;
+
+	return !halves[0] && !halves[1];
+}
+
+static __always_inline int is_ipv4(const struct sheath_addr *address)
+{
+	const __u32 *words = (const __u32 *)address->addr;
+
+	return !words[0] && !words[1] && words[2] == bpf_htonl(0x0000ffff);
+}
+
 /* Ports, or an ICMP type, have to be there: without them nobody can tell what a packet is. */
 static __always_inline int needs_upper(const struct packet *packet)
 {

@@ -4,6 +4,7 @@
  * a peer may send from. Then it goes to the stack, or straight into the pod. There is no permissive mode here.
  */
 #include "deliver.h"
+#include "heard.h"
 #include "lookup/classify.h"
 #include "parse.h"
 #include "verdict.h"
@@ -17,23 +18,57 @@ static __always_inline struct sheath_owner sender_of(const struct packet *packet
 	return owner;
 }
 
-/* Which peer's key opened the packet, where the engine says so by a mark; 0: it vouches for the source itself. */
-static __always_inline __u16 opened_by(struct __sk_buff *skb)
+/* What the engine says of the key that opened the packet. */
+struct opener {
+	__u16 node_id;   /* 0: it says nothing, and vouches for the source itself (WireGuard) */
+	__u8 generation; /* of IPsec's keys, 1..15 */
+};
+
+static __always_inline struct opener opener_of(struct __sk_buff *skb)
 {
+	struct opener nobody = {};
+
 	if ((skb->mark & SHEATH_MARK_MAGIC_MASK) != SHEATH_MARK_DECRYPT)
+		return nobody;
+	return (struct opener){
+		.node_id = skb->mark >> SHEATH_MARK_NODE_SHIFT,
+		.generation = (skb->mark & SHEATH_MARK_KEY_MASK) >> SHEATH_MARK_KEY_SHIFT,
+	};
+}
+
+/* Where the engine marks, a packet without a whole mark was opened by no key of ours. */
+static __always_inline int may_send(const struct opener *opener, struct sheath_owner sender)
+{
+	if (sender.kind != SHEATH_KIND_remote)
 		return 0;
-	return skb->mark >> SHEATH_MARK_NODE_SHIFT;
+	if (config.marked && (!opener->node_id || !opener->generation))
+		return 0;
+	return !opener->node_id || opener->node_id == sender.node_id;
+}
+
+/* A probe's claim counts for its own generation only: a pod can make up a probe, but not under which key it travels. */
+static __always_inline enum sheath_reason take_note(struct __sk_buff *skb, const struct packet *packet,
+						    const struct opener *opener)
+{
+	struct sheath_probe probe;
+
+	if (!is_probe(skb, packet, &probe)) {
+		note(opener->node_id, opener->generation, 1);
+		return SHEATH_REASON_decrypted;
+	}
+	note(opener->node_id, opener->generation, probe.uses == opener->generation);
+	return SHEATH_REASON_probe;
 }
 
 static __always_inline void decide_packet(struct __sk_buff *skb, const struct packet *packet, struct verdict *verdict)
 {
 	struct sheath_owner sender = sender_of(packet);
-	__u16 peer = opened_by(skb);
+	struct opener opener = opener_of(skb);
 
-	verdict->node_id = peer ? peer : sender.node_id;
-	if (sender.kind != SHEATH_KIND_remote || (peer && peer != sender.node_id))
+	verdict->node_id = opener.node_id ? opener.node_id : sender.node_id;
+	if (!may_send(&opener, sender))
 		return decide(verdict, SHEATH_REASON_bad_source);
-	decide(verdict, SHEATH_REASON_decrypted);
+	decide(verdict, config.marked ? take_note(skb, packet, &opener) : SHEATH_REASON_decrypted);
 }
 
 static __always_inline void act(struct __sk_buff *skb, struct packet *packet, struct verdict *verdict)

@@ -4,15 +4,19 @@
  * which decrypts them.
  */
 #include "lookup/classify.h"
+#include "lookup/outer.h"
 #include "parse.h"
 #include "verdict.h"
 
-/* What our own programs put into this device's ingress: nothing that came off a wire has a mark. */
+/*
+ * What our own programs put into this device's ingress: nothing that came off a wire has a mark. Where the engine marks
+ * what it opened, that mark is for tunnel_ingress: out here it would mean that nobody has looked at the source.
+ */
 static __always_inline int from_sheath(struct __sk_buff *skb, struct verdict *verdict)
 {
 	if (skb->mark == SHEATH_MARK_ANSWER)
 		decide(verdict, SHEATH_REASON_own_answer);
-	else if ((skb->mark & SHEATH_MARK_WHOLE_MAGIC_MASK) == SHEATH_MARK_DECRYPT)
+	else if (!config.marked && (skb->mark & SHEATH_MARK_WHOLE_MAGIC_MASK) == SHEATH_MARK_DECRYPT)
 		decide(verdict, SHEATH_REASON_decrypted);
 	else
 		return 0;
@@ -21,13 +25,6 @@ static __always_inline int from_sheath(struct __sk_buff *skb, struct verdict *ve
 	verdict->mark = 0;
 	bpf_skb_change_type(skb, PACKET_HOST); /* its MAC addresses are nobody's */
 	return 1;
-}
-
-static __always_inline int is_outer(struct __sk_buff *skb, struct packet *packet)
-{
-	if (packet->protocol != IPPROTO_ESP && !is_wireguard(skb, packet))
-		return 0;
-	return is_node(&packet->source, SHEATH_KIND_remote) && is_node(&packet->dest, SHEATH_KIND_local);
 }
 
 /* The destination is in the pods' range: so is no source that may be seen out here. */
@@ -59,13 +56,20 @@ static __always_inline void decide_for_others(const struct packet *packet, struc
 
 static __always_inline void decide_packet(struct __sk_buff *skb, struct packet *packet, struct verdict *verdict)
 {
-	if (is_outer(skb, packet))
+	if (is_outer_for_us(skb, packet))
 		return decide(verdict, SHEATH_REASON_own_outer);
 	if (is_link_scope(skb, packet))
 		return decide(verdict, SHEATH_REASON_link_scope);
 	if (pod_owner(packet, &packet->dest).kind != SHEATH_KIND_none)
 		return decide_for_pod(packet, verdict);
 	decide_for_others(packet, verdict);
+}
+
+/* An overlay has no ARP: a packet for this node carries a MAC address that is nobody's, and the stack would drop it. */
+static __always_inline void take_in(struct __sk_buff *skb, const struct verdict *verdict)
+{
+	if (config.overlay && passes_beyond_link(verdict))
+		bpf_skb_change_type(skb, PACKET_HOST);
 }
 
 SEC("tc")
@@ -81,6 +85,7 @@ int uplink_ingress(struct __sk_buff *skb)
 		decide_packet(skb, &packet, &verdict);
 	else
 		decide_unparsed(&verdict, status);
+	take_in(skb, &verdict);
 	return finish(skb, &packet, &verdict, SHEATH_DIRECTION_uplink_ingress);
 }
 

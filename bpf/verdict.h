@@ -62,12 +62,20 @@ static __always_inline enum sheath_verdict verdict_of(__u8 reason)
 	}
 }
 
+/* Whether it passes and is IP beyond its link: neither another protocol nor multicast nor neighbour discovery. */
+static __always_inline int passes_beyond_link(const struct verdict *verdict)
+{
+	return verdict_of(verdict->reason) == SHEATH_VERDICT_pass && verdict->reason != SHEATH_REASON_not_ip &&
+	       verdict->reason != SHEATH_REASON_link_scope;
+}
+
 static __always_inline void count(enum sheath_direction direction, const struct verdict *verdict)
 {
 	__u32 key = direction;
 	__u32 reason = verdict->reason;
 	struct sheath_counter *counter = bpf_map_lookup_elem(&metrics, &key);
 
+	barrier_var(reason); /* else clang may compare one copy of it, and index with another that the verifier did not see */
 	if (!counter || reason >= SHEATH_REASON_COUNT)
 		return;
 	counter[reason].packets++;
@@ -147,7 +155,7 @@ static __always_inline int finish(struct __sk_buff *skb, struct packet *packet, 
 			return TC_ACT_UNSPEC;
 		skb->mark = verdict->mark;
 		return bpf_redirect(verdict->out_ifindex, BPF_F_INGRESS);
-	default:
+	default: /* drop, consume */
 		return TC_ACT_SHOT;
 	}
 }

@@ -33,6 +33,9 @@ enum {
 	BPF_F_NO_PREALLOC = 1U << 0,
 	BPF_F_INGRESS = 1ULL << 0,
 	BPF_MTU_CHK_SEGS = 1U << 0,
+	BPF_NOEXIST = 1,
+	BPF_F_TUNINFO_IPV6 = 1ULL << 0,
+	BPF_F_ZERO_CSUM_TX = 1ULL << 1,
 };
 
 enum bpf_adj_room_mode {
@@ -86,6 +89,19 @@ struct __sk_buff {
 	__u32 gso_segs;
 	__u64 sk __attribute__((aligned(8)));
 	__u32 gso_size;
+};
+
+/* Up to the last field in use; the kernel takes this length. */
+struct bpf_tunnel_key {
+	__u32 tunnel_id;
+	union {
+		__u32 remote_ipv4;
+		__u32 remote_ipv6[4];
+	};
+	__u8 tunnel_tos;
+	__u8 tunnel_ttl;
+	__u16 tunnel_ext;
+	__u32 tunnel_label;
 };
 
 enum {

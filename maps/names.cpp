@@ -51,6 +51,8 @@ std::string_view verdict_name(sheath_verdict verdict) {
       return "answer";
     case SHEATH_VERDICT_drop:
       return "drop";
+    case SHEATH_VERDICT_consume:
+      return "consume";
   }
   return kUnknown;
 }
@@ -83,6 +85,10 @@ std::optional<sheath_direction> find_direction(std::string_view name) {
   const auto found = std::ranges::find(kDirections, name, &DirectionInfo::name);
   if (found == kDirections.end()) return std::nullopt;
   return found->direction;
+}
+
+bool is_on_egress(sheath_direction direction) {
+  return direction == SHEATH_DIRECTION_uplink_egress || direction == SHEATH_DIRECTION_overlay_egress;
 }
 
 sheath_counter& counter(sheath_counters& counters, sheath_reason reason) {

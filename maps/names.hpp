@@ -39,6 +39,10 @@ std::string_view peer_state_name(sheath_peer_state state);
 
 std::optional<sheath_direction> find_direction(std::string_view name);
 
+// Whether the program of a direction is attached to tc egress of its device; else to ingress, as pod_egress is: what
+// leaves a pod arrives at the host's end of its veth.
+bool is_on_egress(sheath_direction direction);
+
 // The counter of a reason.
 sheath_counter& counter(sheath_counters& counters, sheath_reason reason);
 const sheath_counter& counter(const sheath_counters& counters, sheath_reason reason);

@@ -30,7 +30,9 @@
 	X(bad_source, drop, "the source may not send this here") \
 	X(unparsable, drop, "IP, but truncated or malformed") \
 	X(no_answer, drop, "larger than the tunnel MTU, and ICMP may not answer it") \
-	X(to_stack, pass, "not for the fast path: the host stack and uplink_egress decide")
+	X(to_stack, pass, "not for the fast path: the host stack and uplink_egress decide") \
+	X(probe, consume, "a peer tried a key; noted, and not passed on") \
+	X(no_underlay, drop, "for the overlay, and no node is known to carry it to")
 
 /* What a program does with a packet. */
 enum sheath_verdict {
@@ -39,6 +41,7 @@ enum sheath_verdict {
 	SHEATH_VERDICT_deliver,
 	SHEATH_VERDICT_answer,
 	SHEATH_VERDICT_drop,
+	SHEATH_VERDICT_consume, /* it was for us: no loss */
 };
 
 enum sheath_reason {
@@ -53,7 +56,8 @@ enum sheath_reason {
 	X(uplink_egress, "leaving by an uplink") \
 	X(uplink_ingress, "arriving at an uplink") \
 	X(tunnel_ingress, "coming out of the tunnel device") \
-	X(pod_egress, "leaving a pod (fast path)")
+	X(pod_egress, "leaving a pod (fast path)") \
+	X(overlay_egress, "leaving by an overlay device")
 
 enum sheath_direction {
 #define SHEATH_DIRECTION_ENUM(name, doc) SHEATH_DIRECTION_##name,

@@ -67,8 +67,32 @@ enum sheath_peer_state {
 struct sheath_peer {
 	__u32 tx_mark; /* complete mark for transmit, see marks.h */
 	enum sheath_peer_state state;
+	struct sheath_addr underlay; /* node address where an overlay finds the peer; all zero: none */
 };
-SHEATH_ASSERT(sizeof(struct sheath_peer) == 8);
+SHEATH_ASSERT(sizeof(struct sheath_peer) == 24);
+
+/*
+ * Value of `heard`; the key is the node ID as a __u32. Bit g stands for generation g, which is key ID g of the marks.
+ * Both sets are one 32-bit word for whoever adds to them.
+ */
+struct sheath_heard {
+	__u16 keys; /* something that the peer encrypted under it came in */
+	__u16 uses; /* the peer's data does */
+	__u32 pad;
+};
+SHEATH_ASSERT(sizeof(struct sheath_heard) == 8);
+SHEATH_ASSERT(__builtin_offsetof(struct sheath_heard, uses) == 2);
+
+/* Payload of a probe, whole: what goes through a new key before data does. RFC 3692 keeps the protocol for trials. */
+#define SHEATH_PROBE_PROTOCOL 253
+#define SHEATH_PROBE_MAGIC "sheath-probe"
+struct sheath_probe {
+	__u8 magic[13]; /* SHEATH_PROBE_MAGIC, with its NUL */
+	__u8 uses;      /* generation that the sender's data uses now; 0: none */
+	__u8 pad[2];
+};
+SHEATH_ASSERT(sizeof(struct sheath_probe) == 16);
+SHEATH_ASSERT(sizeof(SHEATH_PROBE_MAGIC) == sizeof(((struct sheath_probe *)0)->magic));
 
 /* Value of `endpoints`: a pod of this node, for direct delivery (fast path). */
 struct sheath_endpoint {
@@ -128,8 +152,14 @@ struct sheath_config {
 	__u8 fast_path;        /* tunnel_ingress hands packets straight to pods in `endpoints` */
 	__u8 via_uplink;       /* tunnel_ingress re-injects at the uplink: rp_filter would drop them otherwise */
 	__u8 trace;            /* also report what was not dropped */
+	__u16 vxlan_port;      /* the overlay's, where our outer packets go through one; 0: they do not */
+	__u8 marked;           /* the engine marks what it made and what it opened (IPsec): without a mark it is not ours */
+	__u8 overlay;          /* this device is an overlay: without ARP, so what it brings is addressed to nobody */
+	__u8 pad[4];
 };
-SHEATH_ASSERT(sizeof(struct sheath_config) == 24);
+SHEATH_ASSERT(sizeof(struct sheath_config) == 32);
+
+#define SHEATH_VNI 2 /* of all that we put into an overlay; receivers take any */
 
 #define SHEATH_NODE_ID_MAX 65535
 #define SHEATH_MAX_CIDRS 65536

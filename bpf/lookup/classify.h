@@ -53,16 +53,6 @@ static __always_inline int is_elsewhere(enum sheath_kind kind)
 	return kind == SHEATH_KIND_remote || kind == SHEATH_KIND_cluster;
 }
 
-static __always_inline int is_wireguard(struct __sk_buff *skb, struct packet *packet)
-{
-	if (packet->protocol != IPPROTO_UDP)
-		return 0;
-	if (packet->fragment == FRAGMENT_later) /* the first one showed the ports */
-		return 1;
-	read_ports(skb, packet);
-	return packet->source_port == config.wireguard_port && packet->dest_port == config.wireguard_port;
-}
-
 static __always_inline int is_link_scope4(__be32 address)
 {
 	__u32 dest = bpf_ntohl(address);

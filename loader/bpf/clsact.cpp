@@ -16,7 +16,7 @@ namespace {
 
 bpf_tc_hook hook_of(sheath_direction program, std::uint32_t ifindex) {
   LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(ifindex),
-              .attach_point = program == SHEATH_DIRECTION_uplink_egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
+              .attach_point = maps::is_on_egress(program) ? BPF_TC_EGRESS : BPF_TC_INGRESS);
   return hook;
 }
 

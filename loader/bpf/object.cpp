@@ -7,6 +7,7 @@
 // They serve as carriers of the object files only: which maps are reused and what the constants are is the same code
 // for every program.
 #include "maps.skel.h"
+#include "overlay_egress.skel.h"
 #include "pod_egress.skel.h"
 #include "tunnel_ingress.skel.h"
 #include "uplink_egress.skel.h"

@@ -19,6 +19,7 @@ using NodeIpTable = Table<sheath_addr, sheath_owner>;
 using Prefix4Table = Table<sheath_prefix4, sheath_owner>;
 using Prefix6Table = Table<sheath_prefix6, sheath_owner>;
 using PeerTable = Table<std::uint32_t, sheath_peer>;
+using HeardTable = Table<std::uint32_t, sheath_heard>;
 using EndpointTable = Table<sheath_addr, sheath_endpoint>;
 
 // What the contract says a map has to be.
@@ -208,6 +209,14 @@ Result<Peers> PinnedMaps::peers() const {
   return peers;
 }
 
+Result<Heard> PinnedMaps::heard() const {
+  const auto rows = HeardTable(fd("heard"), "heard").dump();
+  if (!rows) return fail(rows.error());
+  Heard heard;
+  add_rows(heard, *rows, [](std::uint32_t key) { return static_cast<std::uint16_t>(key); });
+  return heard;
+}
+
 Result<Endpoints> PinnedMaps::endpoints() const {
   const auto rows = EndpointTable(fd("endpoints"), "endpoints").dump();
   if (!rows) return fail(rows.error());
@@ -274,6 +283,21 @@ Result<> PinnedMaps::delete_pod_cidr(const Cidr& cidr) {
 
 Result<> PinnedMaps::delete_peer(std::uint16_t node_id) {
   return PeerTable(fd("peers"), "peers").erase(node_id);
+}
+
+Result<> PinnedMaps::delete_heard(std::uint16_t node_id) {
+  return HeardTable(fd("heard"), "heard").erase(node_id);
+}
+
+Result<> PinnedMaps::clear_heard(std::uint16_t node_id, std::uint16_t generations) {
+  HeardTable table(fd("heard"), "heard");
+  const auto found = table.find(node_id);
+  if (!found) return fail(found.error());
+  if (!*found) return {};
+  sheath_heard rest = **found;
+  rest.keys &= static_cast<std::uint16_t>(~generations);
+  rest.uses &= static_cast<std::uint16_t>(~generations);
+  return table.set(std::array{HeardTable::Row{node_id, rest}});
 }
 
 Result<> PinnedMaps::delete_endpoint(const IpAddress& address) {

@@ -23,6 +23,7 @@ namespace sheath::bpf {
 using Owners = std::map<IpAddress, sheath_owner>;
 using CidrOwners = std::map<Cidr, sheath_owner>;
 using Peers = std::map<std::uint16_t, sheath_peer>;
+using Heard = std::map<std::uint16_t, sheath_heard>;
 using Endpoints = std::map<IpAddress, sheath_endpoint>;
 // By direction, summed over the CPUs.
 using Metrics = std::array<sheath_counters, SHEATH_DIRECTION_COUNT>;
@@ -62,6 +63,8 @@ class PinnedMaps {
   // pod_cidrs4 and pod_cidrs6 as one.
   Result<CidrOwners> pod_cidrs() const;
   Result<Peers> peers() const;
+  // What tunnel_ingress noted, by node ID.
+  Result<Heard> heard() const;
   Result<Endpoints> endpoints() const;
   Result<Metrics> metrics() const;
 
@@ -75,7 +78,12 @@ class PinnedMaps {
   Result<> delete_node_ip(const IpAddress& address);
   Result<> delete_pod_cidr(const Cidr& cidr);
   Result<> delete_peer(std::uint16_t node_id);
+  Result<> delete_heard(std::uint16_t node_id);
   Result<> delete_endpoint(const IpAddress& address);
+
+  // Takes generations (bit g: generation g) out of what was heard from a node. What is heard in the same instant may
+  // get lost: the next packet brings it again.
+  Result<> clear_heard(std::uint16_t node_id, std::uint16_t generations);
 
  private:
   using Fds = std::map<std::string, UniqueFd, std::less<>>;

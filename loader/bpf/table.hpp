@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -34,6 +35,14 @@ class Table {
   Result<std::vector<Row>> dump() const {
     auto rows = dump_batches();
     return rows || !needs_single_steps(rows.error().error_number()) ? std::move(rows) : dump_one_by_one();
+  }
+
+  // nullopt when there is no such row.
+  Result<std::optional<Value>> find(const Key& key) const {
+    Value value{};
+    if (bpf_map_lookup_elem(fd_, &key, &value) == 0) return value;
+    if (errno == ENOENT) return std::nullopt;
+    return fail(error("read", errno));
   }
 
   Result<> set(std::span<const Row> rows) {

@@ -12,6 +12,7 @@
 
 #include "loader/base/unique_fd.hpp"
 #include "loader/bpf/error.hpp"
+#include "maps/names.hpp"
 
 namespace sheath::bpf {
 namespace {
@@ -22,7 +23,7 @@ constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
 constexpr std::uint32_t kFlagBefore = 1U << 3;  // BPF_F_BEFORE, with nothing to be before: first of all
 
 bpf_attach_type hook_of(sheath_direction program) {
-  return program == SHEATH_DIRECTION_uplink_egress ? kTcxEgress : kTcxIngress;
+  return maps::is_on_egress(program) ? kTcxEgress : kTcxIngress;
 }
 
 Result<UniqueFd> open_link(const fs::path& pin) {

@@ -4,11 +4,15 @@
 #include <cinttypes>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "loader/cli/commands.hpp"
 #include "loader/cli/map_input.hpp"
 #include "loader/cli/metrics_json.hpp"
 #include "loader/state/nearest.hpp"
+#include "maps/keys.hpp"
 #include "maps/names.hpp"
 
 namespace sheath::cli {
@@ -54,14 +58,51 @@ Result<Dump> dump_pod_cidrs(const bpf::PinnedMaps& maps) {
   return dump_owners(*entries, "POD CIDR");
 }
 
+std::optional<std::string> underlay_of(const sheath_peer& peer) {
+  if (std::ranges::all_of(peer.underlay.addr, [](std::uint8_t byte) { return byte == 0; })) return std::nullopt;
+  return maps::from_key(peer.underlay).text();
+}
+
+// The set as numbers: bit g stands for key ID g.
+std::vector<int> key_ids(std::uint16_t bits) {
+  std::vector<int> ids;
+  for (int id = 0; id < 16; ++id) {
+    if ((bits >> id & 1) != 0) ids.push_back(id);
+  }
+  return ids;
+}
+
+std::string list(const std::vector<int>& ids) {
+  std::string text;
+  for (const int id : ids) text += (text.empty() ? "" : ",") + std::to_string(id);
+  return text.empty() ? "-" : text;
+}
+
 Result<Dump> dump_peers(const bpf::PinnedMaps& maps) {
   const auto entries = maps.peers();
   if (!entries) return fail(entries.error());
-  Dump dump{Table({{"NODE ID", Align::kRight}, {"TRANSMIT MARK"}, {"STATE"}}), Json::array()};
+  Dump dump{Table({{"NODE ID", Align::kRight}, {"TRANSMIT MARK"}, {"STATE"}, {"UNDERLAY"}}), Json::array()};
   for (const auto& [node_id, peer] : *entries) {
     const auto state = maps::peer_state_name(peer.state);
-    dump.table.add({std::to_string(node_id), hex(peer.tx_mark), std::string(state)});
-    dump.json.push_back({{"key", node_id}, {"tx_mark", hex(peer.tx_mark)}, {"state", state}});
+    const auto underlay = underlay_of(peer);
+    dump.table.add({std::to_string(node_id), hex(peer.tx_mark), std::string(state), underlay.value_or("-")});
+    dump.json.push_back({{"key", node_id},
+                         {"tx_mark", hex(peer.tx_mark)},
+                         {"state", state},
+                         {"underlay", underlay ? Json(*underlay) : Json()}});
+  }
+  return dump;
+}
+
+Result<Dump> dump_heard(const bpf::PinnedMaps& maps) {
+  const auto entries = maps.heard();
+  if (!entries) return fail(entries.error());
+  Dump dump{Table({{"NODE ID", Align::kRight}, {"KEYS"}, {"USES"}}), Json::array()};
+  for (const auto& [node_id, heard] : *entries) {
+    const auto keys = key_ids(heard.keys);
+    const auto uses = key_ids(heard.uses);
+    dump.table.add({std::to_string(node_id), list(keys), list(uses)});
+    dump.json.push_back({{"key", node_id}, {"keys", keys}, {"uses", uses}});
   }
   return dump;
 }
@@ -111,6 +152,7 @@ constexpr std::array kDumpers{
     Dumper{"pod_cidrs4", dump_pod_cidrs<Family::kIpv4>},
     Dumper{"pod_cidrs6", dump_pod_cidrs<Family::kIpv6>},
     Dumper{"peers", dump_peers},
+    Dumper{"heard", dump_heard},
     Dumper{"endpoints", dump_endpoints},
     Dumper{"metrics", dump_metrics},
     Dumper{"events", refuse_events},
@@ -145,8 +187,8 @@ Command map_dump_command() {
           .min_arguments = 1,
           .max_arguments = 1,
           .details =
-              "Shows what is in node_ips, pod_cidrs4, pod_cidrs6, peers, endpoints or metrics. Counters are summed\n"
-              "over the CPUs. `bpftool map dump pinned PIN` shows the same, CPU by CPU.",
+              "Shows what is in node_ips, pod_cidrs4, pod_cidrs6, peers, heard, endpoints or metrics. Counters are\n"
+              "summed over the CPUs. `bpftool map dump pinned PIN` shows the same, CPU by CPU.",
           .options = {},
           .examples = {{"sheath map dump pod_cidrs4", "which pod CIDR belongs to which node"},
                        {"sheath map dump metrics -o json", "every verdict, counted"}},

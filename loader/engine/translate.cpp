@@ -93,7 +93,7 @@ sheath_owner to_owner(const plan::Owner& owner) {
 }
 
 sheath_peer to_peer(const plan::PeerEntry& entry) {
-  return {entry.tx_mark, entry.ready ? SHEATH_PEER_ready : SHEATH_PEER_not_ready};
+  return {entry.tx_mark, entry.ready ? SHEATH_PEER_ready : SHEATH_PEER_not_ready, {}};
 }
 
 sheath_endpoint to_endpoint(const plan::EndpointEntry& entry) {

@@ -11,6 +11,7 @@
 #include "loader/base/address.hpp"
 #include "maps.skel.h"
 #include "maps/keys.hpp"
+#include "overlay_egress.skel.h"
 #include "pod_egress.skel.h"
 #include "tunnel_ingress.skel.h"
 #include "uplink_egress.skel.h"
@@ -116,6 +117,17 @@ void Datapath::set_peer(std::uint32_t node_id, const sheath_peer& peer) {
 void Datapath::add_endpoint(const std::string& address, const sheath_endpoint& endpoint) {
   const sheath_addr key = maps::to_key(parse_address(address));
   put("endpoints", &key, &endpoint);
+}
+
+std::optional<sheath_heard> Datapath::heard(std::uint32_t node_id) const {
+  sheath_heard value{};
+  if (bpf_map_lookup_elem(map("heard"), &node_id, &value) == 0) return value;
+  if (errno != ENOENT) give_up("heard", errno);
+  return std::nullopt;
+}
+
+void Datapath::forget(std::uint32_t node_id) {
+  if (bpf_map_delete_elem(map("heard"), &node_id) != 0 && errno != ENOENT) give_up("heard", errno);
 }
 
 Datapath::Object Datapath::load(sheath_direction direction) const {

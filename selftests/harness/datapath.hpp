@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,10 @@ class Datapath {
   void add_endpoint(const std::string& address, const sheath_endpoint& endpoint);
 
   Outcome run(sheath_direction direction, const Bytes& packet, const Context& context = {});
+
+  // What tunnel_ingress noted of a node, or nothing; and an end to it.
+  std::optional<sheath_heard> heard(std::uint32_t node_id) const;
+  void forget(std::uint32_t node_id);
 
   // Sums over all CPUs.
   sheath_counters counters(sheath_direction direction) const;

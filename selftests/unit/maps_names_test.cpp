@@ -22,6 +22,19 @@ TEST_CASE("names: every reason and direction has its number, its name and its wo
   CHECK_FALSE(find_direction("pod_egres"));
 }
 
+TEST_CASE("names: what leaves a device is seen at its egress, but for a pod's, whose device is the host's end") {
+  for (const auto& direction : directions()) {
+    CAPTURE(direction.name);
+    const bool egress = direction.name == "uplink_egress" || direction.name == "overlay_egress";
+    CHECK(is_on_egress(direction.direction) == egress);
+  }
+}
+
+TEST_CASE("names: a probe is consumed, which is no drop") {
+  CHECK(reasons()[SHEATH_REASON_probe].verdict == SHEATH_VERDICT_consume);
+  CHECK(verdict_name(SHEATH_VERDICT_consume) == "consume");
+}
+
 TEST_CASE("names: a number without a name is unknown, not a crash") {
   CHECK(reason_name(SHEATH_REASON_COUNT) == "unknown");
   CHECK(direction_name(SHEATH_DIRECTION_COUNT) == "unknown");

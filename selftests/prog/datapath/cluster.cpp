@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "maps/keys.hpp"
+
 namespace sheath::test {
 
 const char* name_of(Mode mode) {
@@ -25,6 +27,13 @@ sheath_config config_for(Mode mode) {
   return config;
 }
 
+sheath_config ipsec_config_for(Mode mode) {
+  sheath_config config = config_for(mode);
+  config.marked = 1;
+  config.vxlan_port = kVxlanPort;
+  return config;
+}
+
 Cluster::Cluster(const sheath_config& config) : Datapath(config) {
   for (const auto& [ipv4, ipv6, kind, node] :
        {std::tuple{"10.244.0.0/16", "fd00:10:244::/48", SHEATH_KIND_cluster, 0},
@@ -38,17 +47,30 @@ Cluster::Cluster(const sheath_config& config) : Datapath(config) {
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
     add_node(kLocalNode.address(family), SHEATH_KIND_local);
     add_node(kRemoteNode.address(family), SHEATH_KIND_remote, kReadyNode);
+    add_node(kLocalRouter.address(family), SHEATH_KIND_local);
+    add_node(kRemoteRouter.address(family), SHEATH_KIND_remote, kReadyNode);
   }
   add_node("172.18.0.5", SHEATH_KIND_remote, kKeylessNode);
   add_node("fd00:18::5", SHEATH_KIND_remote, kKeylessNode);
-  set_peer(kReadyNode, {kReadyMark, SHEATH_PEER_ready});
-  set_peer(kKeylessNode, {0x30e00, SHEATH_PEER_not_ready});
+  const std::uint32_t mark = config.marked != 0 ? kKeyedMark : kReadyMark;
+  set_peer(kReadyNode, {mark, SHEATH_PEER_ready, underlay_address(kRemoteNode.ipv4)});
+  set_peer(kKeylessNode, {0x30e00, SHEATH_PEER_not_ready, underlay_address("fd00:18::5")});
 
   sheath_endpoint pod{};
   pod.ifindex = devices().pod.ifindex;
   std::ranges::copy(kPodMac, pod.pod_mac);
   std::ranges::copy(kHostMac, pod.host_mac);
   for (const Family family : {Family::kIpv4, Family::kIpv6}) add_endpoint(kLocalPod.address(family), pod);
+}
+
+sheath_addr underlay_address(const std::string& text) {
+  return maps::to_key(IpAddress::parse(text).value());
+}
+
+Cluster& shared_ipsec_cluster(Mode mode) {
+  static Cluster strict(ipsec_config_for(Mode::kStrict));
+  static Cluster permissive(ipsec_config_for(Mode::kPermissive));
+  return mode == Mode::kStrict ? strict : permissive;
 }
 
 Cluster& shared_cluster(Mode mode) {

@@ -44,11 +44,11 @@ Expected drops(sheath_reason reason, std::uint16_t node_id) {
   return {.reason = reason, .strict_reason = reason, .action = kActShot, .node_id = node_id};
 }
 
-Expected encrypts() {
+Expected encrypts(std::uint32_t mark) {
   return {.reason = SHEATH_REASON_encrypted,
           .strict_reason = SHEATH_REASON_encrypted,
           .action = kActRedirect,
-          .mark = kReadyMark,
+          .mark = mark,
           .out_ifindex = devices().tunnel.ifindex,
           .node_id = kReadyNode};
 }

@@ -26,7 +26,7 @@ struct Expected {
 Expected passes(sheath_reason reason, std::uint16_t node_id = 0);
 Expected drops(sheath_reason reason, std::uint16_t node_id = 0);
 // To the ready peer's tunnel.
-Expected encrypts();
+Expected encrypts(std::uint32_t mark = kReadyMark);
 // Dropped when strict; else it passes, counted as plaintext_passed, and the report says what strict would have said.
 Expected withheld(sheath_reason reason, Mode mode, std::uint16_t node_id = 0);
 

@@ -107,10 +107,9 @@ void expect_quote(const Bytes& answer, const Bytes& packet, std::size_t start, s
   CHECK(quoted == slice(packet, 14, quote));
 }
 
-void expect_answer(Datapath& datapath, const PacketSpec& spec, std::optional<std::size_t> upper = std::nullopt,
-                   unsigned mtu = kTunnelMtu) {
+// The outcome is the answer to the packet.
+void expect_answer_in(const Outcome& outcome, const PacketSpec& spec, std::optional<std::size_t> upper, unsigned mtu) {
   const Bytes packet = build(spec);
-  const Outcome outcome = expect_outcome(datapath, kHere, packet, answers(), at_uplink());
   REQUIRE(outcome.events.size() == 1);
   CHECK(outcome.events[0].mtu == mtu);
   expect_macs_swapped(outcome.bytes, packet);
@@ -121,6 +120,11 @@ void expect_answer(Datapath& datapath, const PacketSpec& spec, std::optional<std
     expect_header4(outcome.bytes, packet, kQuote, mtu);
     expect_quote(outcome.bytes, packet, 42, kQuote, upper, spec.protocol);
   }
+}
+
+void expect_answer(Datapath& datapath, const PacketSpec& spec, std::optional<std::size_t> upper = std::nullopt,
+                   unsigned mtu = kTunnelMtu) {
+  expect_answer_in(expect_outcome(datapath, kHere, build(spec), answers(), at_uplink()), spec, upper, mtu);
 }
 
 void expect_no_answer(const PacketSpec& spec) {
@@ -139,6 +143,31 @@ TEST_CASE("too big: what just fits is encrypted, one byte more is answered with 
         expect_answer(cluster, sized(family, kTunnelMtu + 1, protocol), ip_header(family));
         expect_answer(cluster, sized(family, 1500, protocol), ip_header(family));
       }
+}
+
+TEST_CASE("too big: an overlay answers into its own ingress, whatever the engine") {
+  constexpr sheath_direction kOverlay = SHEATH_DIRECTION_overlay_egress;
+  for (const Mode mode : kModes)
+    for (const Family family : kFamilies)
+      for (Cluster* cluster : {&shared_cluster(mode), &shared_ipsec_cluster(mode)}) {
+        const std::uint32_t mark = cluster == &shared_cluster(mode) ? kReadyMark : kKeyedMark;
+        expect_unchanged(*cluster, kOverlay, build(sized(family, kTunnelMtu)), encrypts(mark), at_uplink());
+        const PacketSpec spec = sized(family, kTunnelMtu + 1);
+        expect_answer_in(expect_outcome(*cluster, kOverlay, build(spec), answers(), at_uplink()), spec,
+                         ip_header(family), kTunnelMtu);
+      }
+}
+
+TEST_CASE("too big: with IPsec, as with WireGuard, an uplink answers, and IPv4 without DF is encrypted as it is") {
+  for (const Mode mode : kModes)
+    for (const Family family : kFamilies) {
+      auto& cluster = shared_ipsec_cluster(mode);
+      expect_unchanged(cluster, kHere, build(sized(family, kTunnelMtu)), encrypts(kKeyedMark), at_uplink());
+      expect_answer(cluster, sized(family, kTunnelMtu + 1), ip_header(family));
+      PacketSpec spec = sized(Family::kIpv4, 1500);
+      spec.dont_fragment = false;
+      expect_unchanged(cluster, kHere, build(spec), encrypts(kKeyedMark), at_uplink());
+    }
 }
 
 TEST_CASE("too big: the quoted checksum is settled, whatever the packet holds") {

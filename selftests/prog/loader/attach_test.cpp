@@ -3,6 +3,7 @@
 
 #include "loader/bpf/attachment.hpp"
 #include "loader/bpf/program.hpp"
+#include "maps/names.hpp"
 #include "selftests/prog/loader/sandbox.hpp"
 
 namespace sheath::bpf {
@@ -80,6 +81,21 @@ TEST_CASE("attach: what is attached is read back with its constants, on either k
     if (choice == HookChoice::kClsact) CHECK(list[0].hook == Hook::kClsact);
     CHECK(fs::exists(program_pin(node.bpffs, kEgress)));
     CHECK(program_pin(node.bpffs, kEgress).filename() == "uplink_egress_eth0%2e5");
+  }
+}
+
+TEST_CASE("attach: every program of ours loads, and hangs on its side of the device") {
+  for (const auto& direction : maps::directions()) {
+    CAPTURE(direction.name);
+    const TestDevice device("eth0.5");
+    const Node node(HookChoice::kClsact);
+    node.attach({direction.direction, "eth0.5"}, 42);
+    const bool egress = maps::is_on_egress(direction.direction);
+    CHECK(output_of("tc filter show dev eth0.5 " + std::string(egress ? "egress" : "ingress")).find(direction.name) !=
+          std::string::npos);
+    CHECK(output_of("tc filter show dev eth0.5 " + std::string(egress ? "ingress" : "egress")).empty());
+    REQUIRE(node.attached().size() == 1);
+    CHECK(node.attached()[0].place.program == direction.direction);
   }
 }
 

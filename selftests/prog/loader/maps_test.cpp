@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <bpf/bpf.h>
 #include <doctest/doctest.h>
 
 #include "loader/bpf/pinned_maps.hpp"
+#include "maps/keys.hpp"
 #include "selftests/prog/loader/sandbox.hpp"
 
 namespace sheath::bpf {
@@ -40,13 +42,13 @@ TEST_CASE("maps: created ones are pinned, with types that bpftool can read") {
   auto maps = create(bpffs);
   const auto info = maps.info();
   REQUIRE(info);
-  CHECK(info->size() == 7);
+  CHECK(info->size() == 8);
   for (const auto& map : *info) {
     CAPTURE(map.name);
     CHECK(std::filesystem::exists(bpffs / map.name));
     CHECK((map.btf || map.type_name == "ringbuf"));
   }
-  REQUIRE(maps.set_peers({{7, {0x70e00, SHEATH_PEER_ready}}}));
+  REQUIRE(maps.set_peers({{7, {0x70e00, SHEATH_PEER_ready, {}}}}));
   const auto dump = test::output_of("bpftool map dump pinned " + (bpffs / "peers").string());
   CHECK(dump.find("\"tx_mark\": 462336") != std::string::npos);
   CHECK(dump.find("SHEATH_PEER_ready") != std::string::npos);
@@ -93,7 +95,7 @@ TEST_CASE("maps: an entry overwritten is the new one, an entry deleted is gone, 
   REQUIRE(maps.delete_pod_cidr(cidr("10.244.0.0/16")));
   CHECK(maps.pod_cidrs()->contains(cidr("10.244.1.0/24")));
   CHECK(maps.pod_cidrs()->size() == 1);
-  REQUIRE(maps.set_peers({{65535, {1, SHEATH_PEER_not_ready}}}));
+  REQUIRE(maps.set_peers({{65535, {1, SHEATH_PEER_not_ready, {}}}}));
   REQUIRE(maps.delete_peer(65535));
   CHECK(maps.peers()->empty());
   REQUIRE(maps.set_node_ips({{address("172.18.0.2"), remote(3)}}));
@@ -101,9 +103,42 @@ TEST_CASE("maps: an entry overwritten is the new one, an entry deleted is gone, 
   CHECK(maps.node_ips()->empty());
 }
 
+TEST_CASE("maps: a peer's address on the underlay is kept beside its mark") {
+  auto maps = create(new_pin_folder());
+  const auto underlay = maps::to_key(address("fd00:18::4"));
+  REQUIRE(maps.set_peers({{7, {0x73e00, SHEATH_PEER_ready, underlay}}, {8, {0x80e00, SHEATH_PEER_not_ready, {}}}}));
+  const auto peers = maps.peers();
+  REQUIRE(peers);
+  CHECK(maps::from_key(peers->at(7).underlay) == address("fd00:18::4"));
+  CHECK(peers->at(7).tx_mark == 0x73e00);
+  CHECK(maps::from_key(peers->at(8).underlay) == address("::"));
+}
+
+TEST_CASE("maps: what was heard of a node is read, and taken out by generation or whole") {
+  auto maps = create(new_pin_folder());
+  for (const std::uint32_t node : {7u, 8u}) {
+    const sheath_heard heard{1 << 3 | 1 << 4, 1 << 3 | 1 << 4 | 1 << 15, 0};
+    REQUIRE(bpf_map_update_elem(maps.fd("heard"), &node, &heard, BPF_ANY) == 0);
+  }
+  REQUIRE(maps.clear_heard(7, 1 << 3 | 1 << 15));
+  CHECK(maps.clear_heard(9, 1 << 3));
+  auto heard = maps.heard();
+  REQUIRE(heard);
+  REQUIRE(heard->size() == 2);
+  CHECK(heard->at(7).keys == 1 << 4);
+  CHECK(heard->at(7).uses == 1 << 4);
+  CHECK(heard->at(8).keys == (1 << 3 | 1 << 4));
+  CHECK(heard->at(8).uses == (1 << 3 | 1 << 4 | 1 << 15));
+  REQUIRE(maps.delete_heard(8));
+  CHECK(maps.delete_heard(8));
+  heard = maps.heard();
+  REQUIRE(heard);
+  CHECK(heard->size() == 1);
+}
+
 TEST_CASE("maps: creating again keeps what is in them, and completes a half-made set") {
   const auto bpffs = new_pin_folder();
-  REQUIRE(create(bpffs).set_peers({{1, {0x10e00, SHEATH_PEER_ready}}}));
+  REQUIRE(create(bpffs).set_peers({{1, {0x10e00, SHEATH_PEER_ready, {}}}}));
   REQUIRE(std::filesystem::remove(bpffs / "metrics"));
   CHECK_FALSE(PinnedMaps::open(bpffs, Access::kRead)->has_value());
   auto maps = create(bpffs);
@@ -132,7 +167,7 @@ TEST_CASE("maps: opened for reading, they cannot be written") {
   REQUIRE(maps->has_value());
   CHECK((*maps)->peers());
   CHECK((*maps)->metrics());
-  const auto written = (*maps)->set_peers({{1, {0, SHEATH_PEER_ready}}});
+  const auto written = (*maps)->set_peers({{1, {0, SHEATH_PEER_ready, {}}}});
   REQUIRE_FALSE(written);
   CHECK(written.error().error_number() == EPERM);
 }

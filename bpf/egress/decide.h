@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef SHEATH_BPF_EGRESS_DECIDE_H
+#define SHEATH_BPF_EGRESS_DECIDE_H
+
+/* The verdict on what leaves this node, by an uplink or by an overlay: from whom, to whom, and is that peer ready. */
+
+#include "config.h"
+#include "lookup/classify.h"
+#include "lookup/outer.h"
+#include "maps.bpf.h"
+#include "packet.h"
+#include "verdict.h"
+
+static __always_inline void decide_for_pod(const struct packet *packet, struct sheath_owner dest,
+					   struct verdict *verdict)
+{
+	struct sheath_owner source = pod_owner(packet, &packet->source);
+	__u32 node_id = dest.node_id;
+	struct sheath_peer *peer;
+
+	verdict->node_id = node_id;
+	if (is_elsewhere(source.kind))
+		return withhold(verdict, SHEATH_REASON_bad_source);
+	if (source.kind == SHEATH_KIND_none) {
+		int ours = is_node(&packet->source, SHEATH_KIND_local);
+
+		return decide(verdict, ours ? SHEATH_REASON_node_plain : SHEATH_REASON_foreign);
+	}
+	if (dest.kind == SHEATH_KIND_cluster)
+		return withhold(verdict, SHEATH_REASON_unknown_node);
+	peer = bpf_map_lookup_elem(&peers, &node_id);
+	if (!peer || peer->state != SHEATH_PEER_ready || !config.tunnel_ifindex)
+		return withhold(verdict, SHEATH_REASON_no_key);
+	decide(verdict, SHEATH_REASON_encrypted);
+	verdict->mark = peer->tx_mark;
+	verdict->out_ifindex = config.tunnel_ifindex;
+}
+
+static __always_inline void decide_for_others(const struct packet *packet, struct verdict *verdict)
+{
+	struct sheath_owner dest = node_owner(&packet->dest);
+
+	if (dest.kind == SHEATH_KIND_local)
+		return decide(verdict, SHEATH_REASON_local);
+	if (dest.kind == SHEATH_KIND_none)
+		return decide(verdict, SHEATH_REASON_world);
+	verdict->node_id = dest.node_id;
+	if (is_node(&packet->source, SHEATH_KIND_local) || pod_owner(packet, &packet->source).kind == SHEATH_KIND_local)
+		return decide(verdict, SHEATH_REASON_node_plain);
+	decide(verdict, SHEATH_REASON_world);
+}
+
+static __always_inline void decide_leaving(struct __sk_buff *skb, struct packet *packet, struct verdict *verdict)
+{
+	struct sheath_owner dest;
+
+	if (is_own_outer(skb, packet))
+		return decide(verdict, SHEATH_REASON_own_outer);
+	if (is_link_scope(skb, packet))
+		return decide(verdict, SHEATH_REASON_link_scope);
+	dest = pod_owner(packet, &packet->dest);
+	if (is_elsewhere(dest.kind))
+		return decide_for_pod(packet, dest, verdict);
+	if (dest.kind == SHEATH_KIND_local)
+		return decide(verdict, SHEATH_REASON_local);
+	decide_for_others(packet, verdict);
+}
+
+#endif
