@@ -17,10 +17,6 @@
 namespace sheath::test {
 namespace {
 
-void must_run(const std::string& command) {
-  if (std::system(command.c_str()) != 0) throw std::runtime_error(command);
-}
-
 bpf_tc_hook hook_of(std::uint32_t ifindex, TcAttachment::Side side) {
   bpf_tc_hook hook{};
   hook.sz = sizeof(hook);
@@ -55,6 +51,10 @@ bool enter_own_network() {
     return false;
   }
   return true;
+}
+
+void must_run(const std::string& command) {
+  if (std::system(command.c_str()) != 0) throw std::runtime_error(command);
 }
 
 TcAttachment::TcAttachment(std::uint32_t ifindex, Side side, int program) : ifindex_(ifindex), side_(side) {

@@ -10,6 +10,9 @@ namespace sheath::test {
 // Enters the namespace, once; false, with the reason on stderr, where that or BPF is not allowed.
 bool enter_own_network();
 
+// A command of iproute2 or the shell, in that namespace; throws when it fails.
+void must_run(const std::string& command);
+
 // A program on tc ingress or egress of a device, as long as this object lives.
 class TcAttachment {
  public:

@@ -46,10 +46,15 @@ PacketSocket::PacketSocket(const std::string& device) : socket_(socket(AF_PACKET
   if (bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) give_up(device);
 }
 
+void PacketSocket::set_mark(std::uint32_t mark) {
+  if (setsockopt(socket_.get(), SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) != 0) give_up("mark");
+}
+
 void PacketSocket::send(const Frame& frame) {
   Frame copy = frame;
   iovec parts[] = {{&copy.offload, sizeof(copy.offload)}, {copy.bytes.data(), copy.bytes.size()}};
-  if (writev(socket_.get(), parts, 2) < 0) give_up("send");
+  // ENOBUFS: a program on the way out dropped it.
+  if (writev(socket_.get(), parts, 2) < 0 && errno != ENOBUFS) give_up("send");
 }
 
 std::optional<Frame> PacketSocket::receive(const std::function<bool(const Frame&)>& fits) {

@@ -37,6 +37,9 @@ class PacketSocket {
  public:
   explicit PacketSocket(const std::string& device);
 
+  // Of all frames that are sent from now on.
+  void set_mark(std::uint32_t mark);
+  // A frame that is dropped on its way out counts as sent.
   void send(const Frame& frame);
   // The next frame that fits, waiting for it; nothing when none has come for seconds.
   std::optional<Frame> receive(const std::function<bool(const Frame&)>& fits);
