@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * tc egress of an overlay device: judges what enters the overlay as uplink_egress judges what enters the wire, and tells
- * the device which node is to get what passes. Our ESP between router addresses comes by here on its way out.
+ * tc egress of an overlay device: judges what enters the overlay as uplink_egress judges what enters the wire, and
+ * tells the device which node is to get what passes. Our ESP between router addresses comes by here on its way out.
  */
 #include "egress/act.h"
 #include "egress/decide.h"

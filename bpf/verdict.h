@@ -75,7 +75,8 @@ static __always_inline void count(enum sheath_direction direction, const struct 
 	__u32 reason = verdict->reason;
 	struct sheath_counter *counter = bpf_map_lookup_elem(&metrics, &key);
 
-	barrier_var(reason); /* else clang may compare one copy of it, and index with another that the verifier did not see */
+	barrier_var(reason); /* else clang may compare one copy of it, and index with another that the verifier did not
+				see */
 	if (!counter || reason >= SHEATH_REASON_COUNT)
 		return;
 	counter[reason].packets++;

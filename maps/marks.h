@@ -32,4 +32,11 @@ static inline __u32 sheath_tx_mark(__u16 node_id, __u8 key_id)
 	       SHEATH_MARK_ENCRYPT;
 }
 
+/* What a receive state sets on a packet that it decrypted. */
+static inline __u32 sheath_rx_mark(__u16 node_id, __u8 key_id)
+{
+	return ((__u32)node_id << SHEATH_MARK_NODE_SHIFT) | ((__u32)(key_id & 0xf) << SHEATH_MARK_KEY_SHIFT) |
+	       SHEATH_MARK_DECRYPT;
+}
+
 #endif

@@ -42,8 +42,8 @@ static __always_inline void answer(struct __sk_buff *skb, struct packet *packet,
 }
 
 /*
- * Leaves alone what is not `encrypted`. Without DF an IPv4 packet goes as it is: its sender counts on fragments, and the
- * outer packets have them.
+ * Leaves alone what is not `encrypted`. Without DF an IPv4 packet goes as it is: its sender counts on fragments, and
+ * the outer packets have them.
  */
 static __always_inline void ready_for_tunnel(struct __sk_buff *skb, struct packet *packet, struct verdict *verdict)
 {

@@ -10,9 +10,9 @@
 #include "verdict.h"
 
 /*
- * The kernel takes an IPv4 address in host order and an IPv6 address as its bytes. Over IPv6 the checksum stays: without
- * one a receiver drops the packet unless it was told not to (RFC 6935). Where the outer packet comes from is left to the
- * routes.
+ * The kernel takes an IPv4 address in host order and an IPv6 address as its bytes. Over IPv6 the checksum stays:
+ * without one a receiver drops the packet unless it was told not to (RFC 6935). Where the outer packet comes from is
+ * left to the routes.
  */
 static __always_inline int set_tunnel_key(struct __sk_buff *skb, const struct sheath_addr *underlay)
 {

@@ -31,10 +31,10 @@ static __always_inline int is_vxlan(struct __sk_buff *skb, struct packet *packet
 }
 
 /*
- * Leaving. The mark is WireGuard's fwmark, or what a transmit state leaves on its ESP and the overlay keeps on the VXLAN
- * around it: no pod can set it, since crossing the veth clears marks, and overlay_egress takes it off all else. Where the
- * engine does not mark, ESP needs none. Only from this node to a peer node: from any other address it is traffic like
- * any other.
+ * Leaving. The mark is WireGuard's fwmark, or what a transmit state leaves on its ESP and the overlay keeps on the
+ * VXLAN around it: no pod can set it, since crossing the veth clears marks, and overlay_egress takes it off all else.
+ * Where the engine does not mark, ESP needs none. Only from this node to a peer node: from any other address it is
+ * traffic like any other.
  */
 static __always_inline int is_own_outer(struct __sk_buff *skb, struct packet *packet)
 {

@@ -26,8 +26,10 @@ Result<Outcome> run(const Invocation& invocation) {
   const auto report = engine::apply(loaded->config, *options);
   if (!report) return fail(report.error());
   for (const auto& warning : report->warnings) warn(warning);
-  const bool waited_in_vain = invocation.has("wait") && !report->waiting_for_key.empty();
-  if (waited_in_vain) warn("no key in time from: " + joined(report->waiting_for_key));
+  const bool waited_in_vain = invocation.has("wait") && !report->settled;
+  if (waited_in_vain && !report->waiting_for_key.empty())
+    warn("no key in time from: " + joined(report->waiting_for_key));
+  for (const auto& wait : report->waits) warn(wait);
   return Outcome{report_text(*report, {options->dry_run, invocation.json()}), waited_in_vain ? kDegraded : kDone};
 }
 
@@ -42,8 +44,10 @@ Command apply_command() {
           "Compares what should be with what is, and does the difference, in an order in which no packet leaves\n"
           "in the clear at any moment. A second time it finds nothing to do. It may be killed at any moment: the\n"
           "next one goes on from there. Bad input is found before the first change.",
-      .options = {{"dry-run", "", "print the steps and change nothing"},
-                  {"wait", "DURATION", "stay until every peer has a key; exit code 3 when the time (30s, 5m) is over"}},
+      .options =
+          {{"dry-run", "", "print the steps and change nothing"},
+           {"wait", "DURATION",
+            "stay until every peer has a key and a rotation has ended; exit code 3 when the time (30s, 5m) is over"}},
       .examples = {{"sheath apply", ""},
                    {"sheath apply --dry-run", "what would be done"},
                    {"sheath apply --wait 2m", "when all nodes of a cluster start at once"},

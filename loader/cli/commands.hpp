@@ -14,6 +14,10 @@ namespace sheath::cli {
 Command apply_command();
 Command unload_command();
 Command status_command();
+Command encrypt_status_command();
+Command key_generate_command();
+Command key_rotate_command();
+Command key_inspect_command();
 Command node_list_command();
 Command endpoint_list_command();
 Command map_list_command();

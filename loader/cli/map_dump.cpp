@@ -162,6 +162,7 @@ Result<Dumper> find_dumper(std::string_view name) {
   const auto found = std::ranges::find(kDumpers, name, &Dumper::name);
   if (found != kDumpers.end()) return *found;
   std::vector<std::string_view> names;
+  names.reserve(kDumpers.size());
   for (const auto& dumper : kDumpers) names.push_back(dumper.name);
   auto hint = state::nearest_hint(name, names);
   return fail(Error::misuse("there is no map \"" + std::string(name) + "\"")

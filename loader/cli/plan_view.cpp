@@ -36,6 +36,8 @@ std::string report_text(const engine::Report& report, ReportView view) {
                     {"steps", Json::parse(plan::plan_json(report.plan, report.names))},
                     {"steps_done", report.steps_done},
                     {"waiting_for_key", report.waiting_for_key},
+                    {"waits", report.waits},
+                    {"settled", report.settled},
                     {"warnings", report.warnings}});
 }
 

@@ -40,6 +40,18 @@ Json tunnel_json(const engine::Status& status) {
           {"peers", tunnel.peers}};
 }
 
+Json xfrm_json(const engine::Status& status) {
+  if (!status.xfrm) return nullptr;
+  const auto& xfrm = *status.xfrm;
+  return {{"name", xfrm.name},       {"ifindex", xfrm.ifindex},     {"up", xfrm.up},      {"mtu", xfrm.mtu},
+          {"key_ids", xfrm.key_ids}, {"algorithm", xfrm.algorithm}, {"peers", xfrm.peers}};
+}
+
+const char* encryption_name(const engine::Status& status) {
+  if (status.xfrm) return "ipsec";
+  return status.tunnel ? "wireguard" : "none";
+}
+
 Json programs_json(const engine::Status& status) {
   Json list = Json::array();
   for (const auto& program : status.programs) {
@@ -63,6 +75,7 @@ Json peers_json(const engine::Status& status) {
                     {"node_ips", texts(peer.node_ips)},
                     {"pod_cidrs", texts(peer.pod_cidrs)},
                     {"ready", peer.ready},
+                    {"key_id", peer.key_id == 0 ? Json() : Json(peer.key_id)},
                     {"public_key", text_or_null(peer.public_key)},
                     {"endpoint", text_or_null(peer.endpoint)},
                     {"last_handshake", peer.last_handshake_seconds == 0 ? Json() : Json(peer.last_handshake_seconds)},
@@ -79,7 +92,7 @@ std::string status_json(const engine::Status& status, const std::string& node) {
                     {"installed", status.installed},
                     {"ok", status.problems.empty()},
                     {"problems", status.problems},
-                    {"encryption", status.tunnel ? "wireguard" : "none"},
+                    {"encryption", encryption_name(status)},
                     {"node_encryption", status.node_encryption},
                     {"mode", status.strict ? Json(*status.strict ? "strict" : "permissive") : Json()},
                     {"bpffs", status.bpffs},
@@ -87,6 +100,7 @@ std::string status_json(const engine::Status& status, const std::string& node) {
                     {"pod_cidrs", texts(status.pod_cidrs)},
                     {"cluster_cidrs", texts(status.cluster_cidrs)},
                     {"tunnel", tunnel_json(status)},
+                    {"xfrm", xfrm_json(status)},
                     {"programs", programs_json(status)},
                     {"peers", peers_json(status)},
                     {"counters", status.metrics ? metrics_json(*status.metrics) : Json::object()}});

@@ -50,6 +50,10 @@ std::string programs_text(const engine::Status& status) {
   return section("Programs", table);
 }
 
+std::string key_text(const engine::PeerStatus& peer) {
+  return peer.ready ? std::to_string(peer.key_id) : "-";
+}
+
 std::string peers_text(const engine::Status& status, const Style& style) {
   const auto now = static_cast<std::int64_t>(std::time(nullptr));
   Table table({{"ID", Align::kRight},
@@ -57,13 +61,14 @@ std::string peers_text(const engine::Status& status, const Style& style) {
                {"NODE IPS"},
                {"POD CIDRS"},
                {"STATE"},
-               {"HANDSHAKE"},
+               {status.xfrm ? "KEY" : "HANDSHAKE"},
                {"RECEIVED", Align::kRight},
                {"SENT", Align::kRight}});
   for (const auto& peer : status.peers) {
     table.add({std::to_string(peer.node_id), peer.name.empty() ? "-" : peer.name, joined(texts(peer.node_ips)),
                joined(texts(peer.pod_cidrs)), peer.ready ? style.good("ready") : style.bad("no key"),
-               age_text(peer.last_handshake_seconds, now), bytes_text(peer.rx_bytes), bytes_text(peer.tx_bytes)});
+               status.xfrm ? key_text(peer) : age_text(peer.last_handshake_seconds, now), bytes_text(peer.rx_bytes),
+               bytes_text(peer.tx_bytes)});
   }
   return section("Peers", table);
 }
@@ -92,6 +97,14 @@ std::string problems_text(const engine::Status& status, const Style& style) {
   return out;
 }
 
+std::string ipsec_text(const engine::Status& status, const engine::XfrmStatus& xfrm) {
+  std::string keys;
+  for (const auto id : xfrm.key_ids) keys += (keys.empty() ? "" : ", ") + std::to_string(id);
+  return std::string("IPsec [NodeEncryption: ") + (status.node_encryption ? "Enabled" : "Disabled") + ", " + xfrm.name +
+         " (Keys: " + (keys.empty() ? "none" : keys) + (xfrm.algorithm.empty() ? "" : ", " + xfrm.algorithm) +
+         ", Peers: " + std::to_string(xfrm.peers) + ")]";
+}
+
 std::string head_text(const engine::Status& status, const std::string& node, const Style& style) {
   auto out = field("Encryption", encryption_text(status)) + field("Status", state_text(status, style));
   if (!status.installed) return out;
@@ -105,6 +118,7 @@ std::string head_text(const engine::Status& status, const std::string& node, con
 }  // namespace
 
 std::string encryption_text(const engine::Status& status) {
+  if (status.xfrm) return ipsec_text(status, *status.xfrm);
   if (!status.tunnel) return "Disabled";
   const auto& tunnel = *status.tunnel;
   return std::string("Wireguard [NodeEncryption: ") + (status.node_encryption ? "Enabled" : "Disabled") + ", " +

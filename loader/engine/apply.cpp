@@ -7,6 +7,7 @@
 #include "loader/engine/engine.hpp"
 #include "loader/engine/executor.hpp"
 #include "loader/engine/facts.hpp"
+#include "loader/engine/ipsec_material.hpp"
 #include "loader/engine/lock.hpp"
 #include "loader/engine/observe.hpp"
 #include "loader/engine/preflight.hpp"
@@ -51,8 +52,13 @@ struct Input {
   std::vector<std::string> warnings;
 };
 
-Result<> add_own_key(const Session& session, std::span<const state::NodeObject> objects, state::Node& own) {
+Result<> add_own_key(const Session& session, std::span<const state::NodeObject> objects, const IpsecMaterial* ipsec,
+                     state::Node& own) {
   if (session.config.encryption == state::Encryption::kNone) return {};
+  if (ipsec != nullptr) {
+    ipsec->describe(own);
+    return {};
+  }
   // Judge the input first: a cluster that is refused makes no key.
   if (const auto cluster = state::make_cluster(session.config, objects, own); !cluster) return fail(cluster.error());
   const auto key = public_key(session);
@@ -61,7 +67,7 @@ Result<> add_own_key(const Session& session, std::span<const state::NodeObject> 
   return {};
 }
 
-Result<Input> read_input(const Session& session, const plan::Facts& facts) {
+Result<Input> read_input(const Session& session, const plan::Facts& facts, const IpsecMaterial* ipsec) {
   const auto source = state::make_node_source(session.config);
   if (!source) return fail(source.error());
   const auto objects = (*source)->read();
@@ -73,7 +79,7 @@ Result<Input> read_input(const Session& session, const plan::Facts& facts) {
   }
   auto own = state::own_node(session.config, *objects, addresses);
   if (!own) return fail(std::move(own.error()));
-  if (auto done = add_own_key(session, *objects, *own); !done) return fail(std::move(done.error()));
+  if (auto done = add_own_key(session, *objects, ipsec, *own); !done) return fail(std::move(done.error()));
   auto cluster = state::make_cluster(session.config, *objects, *own);
   if (!cluster) return fail(std::move(cluster.error()));
   auto published = (*source)->publication(*own);
@@ -81,59 +87,140 @@ Result<Input> read_input(const Session& session, const plan::Facts& facts) {
       std::move(cluster->nodes), {published.path.string(), std::move(published.content)}, std::move(cluster->warnings)};
 }
 
-Result<> refuse_foreign_tunnel(const Observation& seen, const state::Config& config) {
-  if (!seen.foreign_tunnel || config.encryption == state::Encryption::kNone) return {};
-  return fail(Error(std::string(plan::kWireguardDevice) + " exists and is not Sheath's")
-                  .hint("another encryption (Cilium's?) may be using it; if nothing does, remove it: ip link del " +
-                        std::string(plan::kWireguardDevice)));
+Result<> refuse_foreign(const Observation& seen, const state::Config& config) {
+  if (config.encryption == state::Encryption::kNone) return {};
+  const bool ipsec = config.encryption == state::Encryption::kIpsec;
+  for (const auto& name : seen.foreign) {
+    const bool wanted = name == (ipsec ? plan::kXfrmDevice : plan::kWireguardDevice) ||
+                        (name == plan::kOverlayDevice && config.routing == state::Routing::kVxlan);
+    if (!wanted) continue;
+    return fail(
+        Error(name + " exists and is not Sheath's")
+            .hint("another encryption (Cilium's?) may be using it; if nothing does, remove it: ip link del " + name));
+  }
+  return {};
 }
 
-// Once around: look, plan, do.
-Result<Report> apply_once(Session& session) {
+Result<> check_kernel(Session& session) {
+  if (session.dry_run) return {};
+  if (session.config.encryption == state::Encryption::kWireguard) return check_wireguard(session.socket);
+  if (session.config.encryption == state::Encryption::kIpsec) return check_ipsec(session.socket);
+  return {};
+}
+
+// What one round knows before it plans.
+struct Situation {
+  GatheredFacts gathered;
+  std::optional<IpsecMaterial> ipsec;
+  Input input;
+  Observation seen;
+
+  const IpsecMaterial* secrets() const { return ipsec ? &*ipsec : nullptr; }
+};
+
+Result<Situation> look_around(Session& session) {
   const auto& config = session.config;
-  const auto cuts = cuts_from_environment();
-  if (!cuts) return fail(cuts.error());
   auto gathered = gather_facts(session.socket, config);
   if (!gathered) return fail(std::move(gathered.error()));
-  if (!session.dry_run && config.encryption != state::Encryption::kNone) {
-    if (auto usable = check_wireguard(session.socket); !usable) return fail(std::move(usable.error()));
+  std::optional<IpsecMaterial> ipsec;
+  if (config.encryption == state::Encryption::kIpsec) {
+    auto loaded = IpsecMaterial::load(config);
+    if (!loaded) return fail(std::move(loaded.error()));
+    ipsec = std::move(*loaded);
   }
-  auto input = read_input(session, gathered->facts);
+  if (auto usable = check_kernel(session); !usable) return fail(std::move(usable.error()));
+  auto input = read_input(session, gathered->facts, ipsec ? &*ipsec : nullptr);
   if (!input) return fail(std::move(input.error()));
-  const auto seen = observe(session.socket, config.paths.bpffs, input->publication.path);
-  if (!seen) return fail(seen.error());
-  if (auto refused = refuse_foreign_tunnel(*seen, config); !refused) return fail(std::move(refused.error()));
-  auto desired =
-      plan::build_desired({config, input->cluster, gathered->facts, seen->actual.maps, std::move(input->publication)});
-  if (!desired) return fail(std::move(desired.error()));
+  auto seen = observe(session.socket, {config.paths.bpffs, config.paths.run, input->publication.path});
+  if (!seen) return fail(std::move(seen.error()));
+  if (auto refused = refuse_foreign(*seen, config); !refused) return fail(std::move(refused.error()));
+  return Situation{std::move(*gathered), std::move(ipsec), std::move(*input), std::move(*seen)};
+}
 
+Result<plan::Desired> decide(const Session& session, const Situation& now) {
+  plan::Inputs inputs{session.config,  now.input.cluster,     now.gathered.facts,
+                      now.seen.actual, now.input.publication, nullptr};
+  if (!now.ipsec) return plan::build_desired(inputs);
+  const auto ipsec = now.ipsec->inputs(session.config, now.input.cluster);
+  if (!ipsec) return fail(ipsec.error());
+  inputs.ipsec = &*ipsec;
+  return plan::build_desired(inputs);
+}
+
+Report report_of(const Situation& now, plan::Desired&& desired) {
   Report report;
-  report.plan = plan::make_plan(*desired, seen->actual);
-  report.names = std::move(desired->names);
-  report.waiting_for_key = std::move(desired->waiting_for_key);
-  for (auto* warnings : {&gathered->warnings, &input->warnings, &desired->warnings}) {
-    std::ranges::move(*warnings, std::back_inserter(report.warnings));
+  report.plan = plan::make_plan(desired, now.seen.actual);
+  report.settled = desired.waiting_for_key.empty();
+  if (desired.ipsec) {
+    report.waits = desired.ipsec->rotation.waits;
+    report.settled = report.settled && plan::is_settled(*desired.ipsec);
   }
+  report.names = std::move(desired.names);
+  report.waiting_for_key = std::move(desired.waiting_for_key);
+  const auto add = [&](const std::vector<std::string>& warnings) {
+    report.warnings.insert(report.warnings.end(), warnings.begin(), warnings.end());
+  };
+  add(now.gathered.warnings);
+  add(now.input.warnings);
+  add(desired.warnings);
+  return report;
+}
+
+// Once around: look, plan, do. `steps_done` counts on.
+Result<Report> go_round(Session& session, std::size_t steps_done) {
+  const auto cuts = cuts_from_environment();
+  if (!cuts) return fail(cuts.error());
+  const auto now = look_around(session);
+  if (!now) return fail(now.error());
+  auto desired = decide(session, *now);
+  if (!desired) return fail(std::move(desired.error()));
+  auto report = report_of(*now, std::move(*desired));
+  report.steps_done = steps_done;
   if (session.dry_run) return report;
-  auto done = Executor(session.socket, config).run(report.plan, report.names, *cuts, report.steps_done);
+  Executor executor(session.socket, session.config, now->secrets());
+  auto done = executor.run(report.plan, report.names, *cuts, report.steps_done);
   if (!done) return fail(std::move(done.error()));
   return report;
 }
 
-// `into` becomes the report of both.
+// `into` becomes the report of both. Rounds that only probed again are not worth a line each.
 void add_round(Report&& round, Report& into) {
-  std::ranges::move(round.plan, std::back_inserter(into.plan));
-  into.steps_done += round.steps_done;
+  const auto is_probe = [](const plan::Step& step) { return std::holds_alternative<plan::SendProbes>(step); };
+  if (!std::ranges::all_of(round.plan, is_probe)) {
+    std::ranges::move(round.plan, std::back_inserter(into.plan));
+    into.steps_done = round.steps_done;
+  }
   into.names.nodes.merge(round.names.nodes);
   into.names.keys.merge(round.names.keys);
   into.waiting_for_key = std::move(round.waiting_for_key);
+  into.waits = std::move(round.waits);
+  into.settled = round.settled;
   into.warnings = std::move(round.warnings);
 }
 
-Result<Report> apply_locked(Session& session) {
+// What a plan did to this node's sessions has to be published, and that is the next plan's.
+bool changed_sessions(const plan::Plan& plan) {
+  return std::ranges::any_of(plan, [](const plan::Step& step) {
+    return std::holds_alternative<plan::DrawSession>(step) || std::holds_alternative<plan::RetireSession>(step);
+  });
+}
+
+Result<Report> apply_once(Session& session, std::size_t steps_done = 0) {
+  auto report = go_round(session, steps_done);
+  bool again = report && !session.dry_run && changed_sessions(report->plan);
+  while (again) {
+    auto round = go_round(session, report->steps_done);
+    if (!round) return round;
+    again = changed_sessions(round->plan);
+    add_round(std::move(*round), *report);
+  }
+  return report;
+}
+
+Result<Report> apply_locked(Session& session, std::size_t steps_done = 0) {
   const auto lock = RunLock::acquire(session.config.paths.run);
   if (!lock) return fail(lock.error());
-  return apply_once(session);
+  return apply_once(session, steps_done);
 }
 
 }  // namespace
@@ -145,13 +232,24 @@ Result<Report> apply(const state::Config& config, const ApplyOptions& options) {
 
   const auto deadline = std::chrono::steady_clock::now() + options.wait;
   auto report = apply_locked(*session);
-  while (report && !report->waiting_for_key.empty() && std::chrono::steady_clock::now() < deadline) {
+  while (report && !report->settled && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(kPollInterval);
-    auto round = apply_locked(*session);
+    auto round = apply_locked(*session, report->steps_done);
     if (!round) return round;
     add_round(std::move(*round), *report);
   }
   return report;
+}
+
+Result<plan::Ipsec> rotation_state(const state::Config& config) {
+  if (config.encryption != state::Encryption::kIpsec) return fail(Error::misuse("encryption is not ipsec"));
+  auto session = open_session(config, true);
+  if (!session) return fail(std::move(session.error()));
+  const auto now = look_around(*session);
+  if (!now) return fail(now.error());
+  auto desired = decide(*session, *now);
+  if (!desired) return fail(std::move(desired.error()));
+  return std::move(*desired->ipsec);
 }
 
 Result<Report> unload(const state::Config& config, bool dry_run) {
@@ -168,7 +266,7 @@ Result<Report> unload(const state::Config& config, bool dry_run) {
   if (!source) return fail(source.error());
   state::Node own;
   own.name = config.node_name;
-  const auto seen = observe(session->socket, config.paths.bpffs, (*source)->publication(own).path);
+  const auto seen = observe(session->socket, {config.paths.bpffs, config.paths.run, (*source)->publication(own).path});
   if (!seen) return fail(seen.error());
 
   Report report;

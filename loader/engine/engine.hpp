@@ -15,7 +15,8 @@ namespace sheath::engine {
 
 struct ApplyOptions {
   bool dry_run = false;  // plans and changes nothing; a key that does not exist yet is not made
-  // How long to wait for peers that have no key yet, applying again whenever the node objects change. 0: not at all.
+  // How long to stay, applying again and again, until every peer has a key and no rotation is on its way. 0: not at
+  // all.
   std::chrono::milliseconds wait{0};
 };
 
@@ -24,6 +25,8 @@ struct Report {
   plan::Names names;  // for plan::describe
   std::size_t steps_done = 0;
   std::vector<std::string> waiting_for_key;  // peers by name
+  std::vector<std::string> waits;            // what a rotation waits for, a line each
+  bool settled = true;                       // nothing is on its way
   std::vector<std::string> warnings;
 };
 
@@ -33,6 +36,9 @@ struct Report {
 // Test hooks of the environment: SHEATH_KILL_AT=n kills this process (SIGKILL) before step n, SHEATH_FAIL_AT=n makes it
 // fail there; n counts from 0, the number of steps means after the last.
 Result<Report> apply(const state::Config& config, const ApplyOptions& options);
+
+// What the next `apply` would decide about the IPsec rotation. Changes nothing. With another encryption, a misuse.
+Result<plan::Ipsec> rotation_state(const state::Config& config);
 
 // Removes everything of ours but the private key file. Needs no node objects.
 Result<Report> unload(const state::Config& config, bool dry_run);

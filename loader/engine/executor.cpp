@@ -40,17 +40,15 @@ Result<bpf::PinnedMaps*> Executor::maps() {
   return &*maps_;
 }
 
-Result<std::uint32_t> Executor::tunnel() {
-  if (!tunnel_) {
-    const auto ifindex = ifindex_of(socket_, plan::kWireguardDevice);
-    if (!ifindex) return ifindex;
-    tunnel_ = *ifindex;
-  }
-  return *tunnel_;
+Result<std::uint32_t> Executor::device(const std::string& name) {
+  if (const auto known = devices_.find(name); known != devices_.end()) return known->second;
+  const auto ifindex = ifindex_of(socket_, name);
+  if (ifindex) devices_[name] = *ifindex;
+  return ifindex;
 }
 
 Result<> Executor::patch_tunnel(const netlink::WireGuardPatch& patch) {
-  const auto ifindex = tunnel();
+  const auto ifindex = device(plan::kWireguardDevice);
   if (!ifindex) return fail(ifindex.error());
   if (!wireguard_) {
     auto opened = netlink::WireGuard::open();
@@ -64,7 +62,7 @@ Result<> Executor::attach(const plan::Attachment& where, const plan::ProgramSett
   std::uint32_t tunnel_ifindex = 0;
   std::uint32_t uplink_ifindex = 0;
   if (settings.tunnel == plan::TunnelReference::kTunnel) {
-    const auto ifindex = tunnel();
+    const auto ifindex = device(settings.engine == plan::Engine::kIpsec ? plan::kXfrmDevice : plan::kWireguardDevice);
     if (!ifindex) return fail(ifindex.error());
     tunnel_ifindex = *ifindex;
   }
@@ -105,7 +103,7 @@ Result<> Executor::operator()(const plan::CreateTunnel& step) {
   link.alias = kOwnAlias;
   const auto made = netlink::create_link(socket_, link);
   if (!made) return fail(made.error());
-  tunnel_ = *made;
+  devices_[step.name] = *made;
   return {};
 }
 
@@ -123,7 +121,7 @@ Result<> Executor::operator()(const plan::ConfigureTunnel& step) {
 }
 
 Result<> Executor::operator()(const plan::SetTunnelMtu& step) {
-  const auto ifindex = tunnel();
+  const auto ifindex = device(step.name);
   if (!ifindex) return fail(ifindex.error());
   return netlink::set_link_mtu(socket_, *ifindex, step.mtu);
 }
@@ -132,8 +130,8 @@ Result<> Executor::operator()(const plan::SetRpFilterOff& step) {
   return write_sysctl("net/ipv4/conf/" + step.name + "/rp_filter", "0");
 }
 
-Result<> Executor::operator()(const plan::SetTunnelUp&) {
-  const auto ifindex = tunnel();
+Result<> Executor::operator()(const plan::SetTunnelUp& step) {
+  const auto ifindex = device(step.name);
   if (!ifindex) return fail(ifindex.error());
   return netlink::set_link_up(socket_, *ifindex, true);
 }
@@ -239,7 +237,7 @@ Result<> Executor::operator()(const plan::RemoveTunnel& step) {
   const auto ifindex = ifindex_of(socket_, step.name);
   if (!ifindex && ifindex.error().error_number() == ENODEV) return {};
   if (!ifindex) return fail(ifindex.error());
-  tunnel_.reset();
+  devices_.erase(step.name);
   return netlink::delete_link(socket_, *ifindex);
 }
 

@@ -2,11 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <string>
 
 #include "loader/bpf/pinned_maps.hpp"
+#include "loader/engine/ipsec_material.hpp"
 #include "loader/netlink/socket.hpp"
 #include "loader/netlink/wireguard.hpp"
+#include "loader/netlink/xfrm.hpp"
 #include "loader/plan/step.hpp"
 #include "loader/state/config.hpp"
 
@@ -24,11 +28,13 @@ Result<Cuts> cuts_from_environment();
 // Does the steps of a plan, one after the other. Every step may find that it, or a part of it, is done already.
 class Executor {
  public:
-  // `socket` (NETLINK_ROUTE) and `config` have to outlive it.
-  Executor(netlink::Socket& socket, const state::Config& config) : socket_(socket), config_(config) {}
+  // `socket` (NETLINK_ROUTE), `config` and `ipsec` have to outlive it. `ipsec`: this node's secrets, null without
+  // IPsec.
+  Executor(netlink::Socket& socket, const state::Config& config, const IpsecMaterial* ipsec = nullptr)
+      : socket_(socket), config_(config), ipsec_(ipsec) {}
 
   // Stops at the first step that fails: "step 4 of 12, attach uplink_egress to eth0 (strict, fenced): …". `done` counts
-  // the steps that are done, also then.
+  // on with each step that is done, also then; the cuts count with it.
   Result<> run(const plan::Plan& plan, const plan::Names& names, const Cuts& cuts, std::size_t& done);
 
   Result<> operator()(const plan::Fence& step);
@@ -56,17 +62,40 @@ class Executor {
   Result<> operator()(const plan::RemoveTunnel& step);
   Result<> operator()(const plan::RemoveMaps& step);
 
+  Result<> operator()(const plan::CreateXfrm& step);
+  Result<> operator()(const plan::SetDeliveryPolicies& step);
+  Result<> operator()(const plan::DrawSession& step);
+  Result<> operator()(const plan::RetireSession& step);
+  Result<> operator()(const plan::AddState& step);
+  Result<> operator()(const plan::DropState& step);
+  Result<> operator()(const plan::RecordPairs& step);
+  Result<> operator()(const plan::SetPolicies& step);
+  Result<> operator()(const plan::DropPolicies& step);
+  Result<> operator()(const plan::SendProbes& step);
+  Result<> operator()(const plan::ForgetHeard& step);
+  Result<> operator()(const plan::CreateOverlay& step);
+  Result<> operator()(const plan::AddOverlayAddress& step);
+  Result<> operator()(const plan::SetOverlayRoute& step);
+  Result<> operator()(const plan::DropOverlayRoute& step);
+  Result<> operator()(const plan::Pause& step);
+  Result<> operator()(const plan::FlushIpsec& step);
+  Result<> operator()(const plan::RemoveSessions& step);
+
  private:
+  Result<netlink::Xfrm*> xfrm();
+  Result<const keys::Session*> session(std::uint8_t generation) const;
   Result<bpf::PinnedMaps*> maps();
-  Result<std::uint32_t> tunnel();
+  Result<std::uint32_t> device(const std::string& name);
   Result<> patch_tunnel(const netlink::WireGuardPatch& patch);
   Result<> attach(const plan::Attachment& where, const plan::ProgramSettings& settings);
 
   netlink::Socket& socket_;
   const state::Config& config_;
-  std::optional<bpf::PinnedMaps> maps_;          // opened when first used
-  std::optional<netlink::WireGuard> wireguard_;  // the same
-  std::optional<std::uint32_t> tunnel_;          // ifindex, once it was looked up
+  const IpsecMaterial* ipsec_;
+  std::optional<bpf::PinnedMaps> maps_;           // opened when first used
+  std::optional<netlink::WireGuard> wireguard_;   // the same
+  std::optional<netlink::Xfrm> xfrm_;             // the same
+  std::map<std::string, std::uint32_t> devices_;  // ifindexes of our devices, as they were looked up
 };
 
 }  // namespace sheath::engine

@@ -38,7 +38,8 @@ Result<std::vector<netlink::Link>> default_uplinks(netlink::Socket& socket) {
 
 Result<plan::Uplink> describe_uplink(netlink::Socket& socket, const netlink::Link& link) {
   const auto l2_len = link_header_length(link.hardware_type);
-  if (link.name == plan::kWireguardDevice || !l2_len) {
+  const bool is_tunnel = link.name == plan::kWireguardDevice || link.name == plan::kXfrmDevice;
+  if (is_tunnel || !l2_len) {
     return fail(Error::misuse("devices: " + link.name + " cannot be an uplink: " +
                               (l2_len ? "it is the tunnel device"
                                       : "hardware type " + std::to_string(link.hardware_type) + " is not known")));
@@ -76,6 +77,18 @@ Result<> add_rp_filter(plan::Facts& facts) {
   const auto text = read_sysctl("net/ipv4/conf/all/rp_filter");
   if (!text) return fail(text.error());
   std::from_chars(text->data(), text->data() + text->size(), facts.all_rp_filter);
+  return {};
+}
+
+// Router IPs that another device has need not be given to ours.
+Result<> add_local_addresses(netlink::Socket& socket, plan::Facts& facts) {
+  const auto overlay = netlink::find_link(socket, plan::kOverlayDevice);
+  if (!overlay) return fail(overlay.error());
+  const auto addresses = netlink::list_addresses(socket);
+  if (!addresses) return fail(addresses.error());
+  for (const auto& entry : *addresses) {
+    if (!*overlay || entry.ifindex != (*overlay)->ifindex) facts.local_addresses.insert(entry.address);
+  }
   return {};
 }
 
@@ -151,6 +164,7 @@ Result<GatheredFacts> gather_facts(netlink::Socket& socket, const state::Config&
   if (auto done = add_uplinks(socket, config, out.facts); !done) return fail(std::move(done.error()));
   if (auto done = add_builds(out.facts); !done) return fail(std::move(done.error()));
   if (auto done = add_rp_filter(out.facts); !done) return fail(std::move(done.error()));
+  if (auto done = add_local_addresses(socket, out.facts); !done) return fail(std::move(done.error()));
   if (config.fast_path) {
     if (auto done = add_pods(socket, config, out); !done) return fail(std::move(done.error()));
   }

@@ -10,6 +10,7 @@
 #include "loader/engine/translate.hpp"
 #include "loader/netlink/links.hpp"
 #include "loader/netlink/wireguard.hpp"
+#include "loader/netlink/xfrm.hpp"
 #include "loader/plan/model.hpp"
 
 namespace sheath::engine {
@@ -25,15 +26,23 @@ struct TunnelDevice {
 
 struct Observation {
   plan::Actual actual;
+  std::vector<netlink::XfrmStateReport> esp_states;  // ours, in the order of actual.ipsec.states
   // For those who want more than the planner does.
   std::optional<TunnelDevice> tunnel;
   std::vector<bpf::Attached> attached;
   DeviceNames devices;
-  bool foreign_tunnel = false;  // a device of that name is there, and not ours
+  std::uint32_t xfrm_ifindex = 0;    // of our cilium_xfrm0; 0: there is none
+  std::vector<std::string> foreign;  // devices that have the names of ours and are not
 };
 
-// What is on this node now. `publication` is the file that this node publishes; empty: not looked at.
-Result<Observation> observe(netlink::Socket& socket, const std::filesystem::path& bpffs,
-                            const std::filesystem::path& publication);
+// Where to look, beside the kernel. `publication` is the file that this node publishes; empty: not looked at.
+struct Places {
+  std::filesystem::path bpffs;
+  std::filesystem::path run;
+  std::filesystem::path publication;
+};
+
+// What is on this node now.
+Result<Observation> observe(netlink::Socket& socket, const Places& places);
 
 }  // namespace sheath::engine

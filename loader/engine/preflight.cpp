@@ -9,12 +9,16 @@
 
 #include "loader/base/file.hpp"
 #include "loader/netlink/links.hpp"
+#include "loader/netlink/tunnel_links.hpp"
 #include "loader/netlink/wireguard.hpp"
+#include "loader/netlink/xfrm.hpp"
+#include "loader/plan/model.hpp"
 
 namespace sheath::engine {
 namespace {
 
 constexpr const char* kProbeDevice = "sheath_probe";
+constexpr std::uint32_t kProbeIfId = 0x5ea7;
 
 // proc(5): a line "CapEff:\t000001ffffffffff".
 Result<std::uint64_t> effective_capabilities() {
@@ -31,6 +35,16 @@ Result<std::uint64_t> effective_capabilities() {
 
 bool has(std::uint64_t capabilities, int which) {
   return (capabilities >> which & 1) != 0;
+}
+
+// Makes the device and removes it.
+Result<> try_device(netlink::Socket& socket, const netlink::NewLink& probe) {
+  const auto made = netlink::create_link(socket, probe);
+  if (!made && made.error().error_number() != EEXIST) return fail(made.error());
+  const auto link = netlink::find_link(socket, kProbeDevice);
+  if (!link) return fail(link.error());
+  if (!*link) return {};
+  return netlink::delete_link(socket, (*link)->ifindex);
 }
 
 }  // namespace
@@ -52,12 +66,15 @@ Result<> check_wireguard(netlink::Socket& socket) {
   netlink::NewLink probe;
   probe.name = kProbeDevice;
   probe.kind = "wireguard";
-  const auto made = netlink::create_link(socket, probe);
-  if (!made && made.error().error_number() != EEXIST) return fail(made.error());
-  const auto link = netlink::find_link(socket, kProbeDevice);
-  if (!link) return fail(link.error());
-  if (!*link) return {};
-  return netlink::delete_link(socket, (*link)->ifindex);
+  return try_device(socket, probe);
+}
+
+Result<> check_ipsec(netlink::Socket& socket) {
+  if (auto opened = netlink::Xfrm::open(); !opened) return fail(std::move(opened.error()));
+  const auto device = netlink::find_link(socket, plan::kXfrmDevice);
+  if (!device) return fail(device.error());
+  if (*device) return {};
+  return try_device(socket, netlink::xfrm_link(kProbeDevice, kProbeIfId));
 }
 
 }  // namespace sheath::engine

@@ -13,4 +13,7 @@ Result<> check_privileges();
 // The kernel can make WireGuard devices. Where that is not known yet, makes one and removes it, which loads the module.
 Result<> check_wireguard(netlink::Socket& socket);
 
+// The same for xfrm interfaces and the netlink protocol of IPsec.
+Result<> check_ipsec(netlink::Socket& socket);
+
 }  // namespace sheath::engine

@@ -27,6 +27,7 @@ void check_programs(const Status& status, const std::vector<std::string>& uplink
     require(status, SHEATH_DIRECTION_uplink_ingress, uplink, out);
   }
   if (status.tunnel) require(status, SHEATH_DIRECTION_tunnel_ingress, status.tunnel->name, out);
+  if (status.xfrm) require(status, SHEATH_DIRECTION_tunnel_ingress, status.xfrm->name, out);
   for (const auto& program : status.programs) {
     const auto where = program.program + " on " + program.device;
     if (program.tunnel == plan::TunnelReference::kFenced) out.push_back(where + " is fenced: apply did not finish");
@@ -35,10 +36,9 @@ void check_programs(const Status& status, const std::vector<std::string>& uplink
 }
 
 void check_tunnel(const Status& status, Problems& out) {
-  if (!status.tunnel) {
-    out.emplace_back("there is no tunnel device");
-    return;
-  }
+  if (!status.tunnel && !status.xfrm) out.emplace_back("there is no tunnel device");
+  if (status.xfrm && !status.xfrm->up) out.push_back(status.xfrm->name + " is down");
+  if (!status.tunnel) return;
   if (!status.tunnel->up) out.push_back(status.tunnel->name + " is down");
   if (!status.tunnel->public_key) out.push_back(status.tunnel->name + " has no key");
 }
@@ -48,7 +48,9 @@ void check_peers(const Status& status, Problems& out) {
     const auto name = peer.name.empty() ? "node " + std::to_string(peer.node_id) : peer.name;
     if (!peer.ready) {
       out.push_back(name + " is not ready: no key, or no address that can be reached");
-    } else if (!peer.public_key && !peer.pod_cidrs.empty()) {
+    } else if (status.xfrm && peer.esp_states == 0) {
+      out.push_back(name + " has no ESP states");
+    } else if (!status.xfrm && !peer.public_key && !peer.pod_cidrs.empty()) {
       out.push_back(name + " is not a peer of the tunnel device");
     }
   }

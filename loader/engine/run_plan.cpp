@@ -40,13 +40,13 @@ Result<Cuts> cuts_from_environment() {
 }
 
 Result<> Executor::run(const plan::Plan& plan, const plan::Names& names, const Cuts& cuts, std::size_t& done) {
-  done = 0;
+  const std::size_t before = done;
   for (const auto& step : plan) {
     if (auto go_on = cut(cuts, done); !go_on) return go_on;
     if (auto result = std::visit(*this, step); !result) {
       return fail(std::move(result.error())
-                      .context("step " + std::to_string(done + 1) + " of " + std::to_string(plan.size()) + ", " +
-                               plan::describe(step, names).text));
+                      .context("step " + std::to_string(done - before + 1) + " of " + std::to_string(plan.size()) +
+                               ", " + plan::describe(step, names).text));
     }
     ++done;
   }

@@ -11,6 +11,7 @@
 #include "loader/engine/preflight.hpp"
 #include "loader/engine/problems.hpp"
 #include "loader/state/node_source.hpp"
+#include "maps/marks.h"
 #include "maps/names.hpp"
 
 namespace sheath::engine {
@@ -42,6 +43,22 @@ void add_programs(const Observation& seen, Status& status) {
   if (modes.size() == 1) status.strict = *modes.begin();
 }
 
+void add_xfrm(const Observation& seen, Status& status) {
+  const auto& ipsec = seen.actual.ipsec;
+  if (!ipsec.device) return;
+  XfrmStatus xfrm{plan::kXfrmDevice, seen.xfrm_ifindex, ipsec.device->mtu, ipsec.device->up, {}, {}, 0};
+  std::set<std::uint16_t> peers;
+  for (std::size_t i = 0; i < ipsec.states.size(); ++i) {
+    xfrm.key_ids.insert(ipsec.states[i].state.generation);
+    peers.insert(ipsec.states[i].state.node_id);
+    const auto& algorithms = seen.esp_states[i].state.algorithms;
+    xfrm.algorithm =
+        algorithms.aead.empty() ? algorithms.authentication + " " + algorithms.encryption : algorithms.aead;
+  }
+  xfrm.peers = peers.size();
+  status.xfrm = std::move(xfrm);
+}
+
 void add_tunnel(const Observation& seen, Status& status) {
   if (!seen.tunnel) return;
   const auto& [link, device] = *seen.tunnel;
@@ -52,7 +69,10 @@ void add_tunnel(const Observation& seen, Status& status) {
 
 std::map<std::uint16_t, PeerStatus> peers_by_id(const plan::Maps& maps) {
   std::map<std::uint16_t, PeerStatus> peers;
-  for (const auto& [id, entry] : maps.peers) peers[id].ready = entry.ready;
+  for (const auto& [id, entry] : maps.peers) {
+    peers[id].ready = entry.ready;
+    peers[id].key_id = static_cast<std::uint8_t>((entry.tx_mark & SHEATH_MARK_KEY_MASK) >> SHEATH_MARK_KEY_SHIFT);
+  }
   for (const auto& [address, owner] : maps.node_ips) {
     if (owner.kind == SHEATH_KIND_remote) peers[owner.node_id].node_ips.push_back(address);
   }
@@ -87,6 +107,21 @@ void add_tunnel_peer(const std::map<Cidr, const netlink::WireGuardPeer*>& by_cid
   }
 }
 
+// Bytes and packets of its states, all keys together; they are the inner ones.
+void add_esp_states(const Observation& seen, PeerStatus& peer) {
+  for (std::size_t i = 0; i < seen.esp_states.size(); ++i) {
+    const auto& state = seen.actual.ipsec.states[i].state;
+    if (state.node_id != peer.node_id) continue;
+    const auto& report = seen.esp_states[i];
+    const bool transmit = state.use == plan::StateUse::kTransmit;
+    (transmit ? peer.tx_bytes : peer.rx_bytes) += report.bytes;
+    peer.esp_states += 1;
+    peer.esp_peer = state.ends.peer;
+    if (!transmit)
+      peer.last_received_seconds = std::max(peer.last_received_seconds, static_cast<std::int64_t>(report.use_time));
+  }
+}
+
 void add_peers(const Observation& seen, const std::map<IpAddress, std::string>& names, Status& status) {
   const auto by_cidr = holders(seen);
   for (auto& [id, peer] : peers_by_id(seen.actual.maps)) {
@@ -94,6 +129,7 @@ void add_peers(const Observation& seen, const std::map<IpAddress, std::string>& 
       if (const auto name = names.find(address); name != names.end()) peer.name = name->second;
     }
     add_tunnel_peer(by_cidr, peer);
+    add_esp_states(seen, peer);
     status.peers.push_back(std::move(peer));
   }
 }
@@ -138,15 +174,17 @@ Result<Status> observe_status(const state::Config& config) {
   if (auto allowed = check_privileges(); !allowed) return fail(std::move(allowed.error()));
   auto socket = netlink::Socket::open(NETLINK_ROUTE);
   if (!socket) return fail(std::move(socket.error()));
-  const auto seen = observe(*socket, config.paths.bpffs, {});
+  const auto seen = observe(*socket, {config.paths.bpffs, config.paths.run, {}});
   if (!seen) return fail(seen.error());
 
   Status status;
   status.pins = seen->actual.pins;
   status.bpffs = config.paths.bpffs.string();
-  status.installed = status.pins != plan::Pins::kNone || seen->tunnel || !seen->attached.empty();
+  status.installed =
+      status.pins != plan::Pins::kNone || seen->tunnel || seen->actual.ipsec.device || !seen->attached.empty();
   add_programs(*seen, status);
   add_tunnel(*seen, status);
+  add_xfrm(*seen, status);
   add_own(*seen, status);
   add_peers(*seen, node_names(config), status);
   if (auto done = add_metrics(config, status); !done) return fail(std::move(done.error()));

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,17 @@ struct TunnelStatus {
   std::size_t peers = 0;
 };
 
+// The IPsec engine's device and what its states say.
+struct XfrmStatus {
+  std::string name;
+  std::uint32_t ifindex = 0;
+  std::uint32_t mtu = 0;
+  bool up = false;
+  std::set<std::uint8_t> key_ids;  // that states exist for
+  std::string algorithm;           // of one of them; empty: there are none
+  std::size_t peers = 0;           // that states exist for
+};
+
 struct ProgramStatus {
   std::string program;
   std::string device;
@@ -43,11 +55,16 @@ struct PeerStatus {
   std::vector<IpAddress> node_ips;
   std::vector<Cidr> pod_cidrs;
   bool ready = false;
+  std::uint8_t key_id = 0;  // that data goes under; 0 with WireGuard
+  // With IPsec: its ESP states, its end of them, and the last packet that it sent, in seconds since the epoch.
+  std::size_t esp_states = 0;
+  std::optional<IpAddress> esp_peer;
+  std::int64_t last_received_seconds = 0;
   // Of the tunnel device's peer that holds the pod CIDRs; absent without one.
   std::optional<keys::PublicKey> public_key;
   std::optional<Endpoint> endpoint;
   std::int64_t last_handshake_seconds = 0;  // since the epoch; 0: there was none yet
-  std::uint64_t rx_bytes = 0;               // outer, handshakes included
+  std::uint64_t rx_bytes = 0;               // outer, handshakes included; with IPsec, inner
   std::uint64_t tx_bytes = 0;
 };
 
@@ -66,7 +83,8 @@ struct Status {
   std::string bpffs;
   std::optional<bool> strict;  // absent: no program on an uplink, or they differ
   bool node_encryption = false;
-  std::optional<TunnelStatus> tunnel;
+  std::optional<TunnelStatus> tunnel;  // WireGuard
+  std::optional<XfrmStatus> xfrm;      // IPsec
   std::vector<ProgramStatus> programs;
   std::vector<IpAddress> node_ips;  // this node's
   std::vector<Cidr> pod_cidrs;      // this node's

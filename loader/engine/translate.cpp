@@ -3,12 +3,29 @@
 
 #include <algorithm>
 
+#include "maps/marks.h"
+
 namespace sheath::engine {
 namespace {
 
 plan::TunnelReference reference(std::uint32_t configured, std::uint32_t existing) {
   if (configured == 0) return plan::TunnelReference::kFenced;
   return configured == existing ? plan::TunnelReference::kTunnel : plan::TunnelReference::kStale;
+}
+
+// The lab prints reqid 1; if_id is the one of cilium_xfrm0.
+constexpr std::uint32_t kIfId = plan::kXfrmIfId;
+constexpr std::uint32_t kReqid = 1;
+constexpr std::uint32_t kPolicyPriority = 100;
+constexpr std::uint32_t kTransmitMask = 0xffffff00;
+constexpr std::uint32_t kWholeMark = 0xffffffff;
+
+std::uint16_t node_of(std::uint32_t mark) {
+  return static_cast<std::uint16_t>(mark >> SHEATH_MARK_NODE_SHIFT);
+}
+
+std::uint8_t generation_of(std::uint32_t mark) {
+  return static_cast<std::uint8_t>((mark & SHEATH_MARK_KEY_MASK) >> SHEATH_MARK_KEY_SHIFT);
 }
 
 }  // namespace
@@ -34,6 +51,9 @@ sheath_config to_config(const plan::ProgramSettings& settings, std::uint32_t tun
   config.tunnel_ifindex = settings.tunnel == plan::TunnelReference::kFenced ? 0 : tunnel_ifindex;
   config.uplink_ifindex = uplink_ifindex;
   config.wireguard_port = settings.wireguard_port;
+  config.vxlan_port = settings.vxlan_port;
+  config.overlay = settings.overlay;
+  config.marked = settings.engine == plan::Engine::kIpsec;
   config.l2_len = settings.l2_len;
   config.strict = settings.strict;
   config.node_encryption = settings.node_encryption;
@@ -43,11 +63,15 @@ sheath_config to_config(const plan::ProgramSettings& settings, std::uint32_t tun
   return config;
 }
 
-plan::ProgramSettings to_settings(const sheath_config& config, std::uint32_t tunnel_ifindex,
+plan::ProgramSettings to_settings(const sheath_config& config, const TunnelIndexes& tunnels,
                                   const DeviceNames& devices) {
   plan::ProgramSettings settings;
   settings.build = config.build;
-  settings.tunnel = reference(config.tunnel_ifindex, tunnel_ifindex);
+  settings.engine = config.marked != 0 ? plan::Engine::kIpsec : plan::Engine::kWireguard;
+  const auto tunnel = settings.engine == plan::Engine::kIpsec ? tunnels.ipsec : tunnels.wireguard;
+  settings.tunnel = reference(config.tunnel_ifindex, tunnel);
+  settings.vxlan_port = config.vxlan_port;
+  settings.overlay = config.overlay != 0;
   if (config.uplink_ifindex != 0) {
     const auto uplink = devices.find(config.uplink_ifindex);
     settings.uplink = uplink == devices.end() ? "?" : uplink->second;
@@ -88,12 +112,93 @@ netlink::WireGuardPeerPatch to_patch(const plan::SetTunnelPeer& step) {
   return patch;
 }
 
+netlink::XfrmState to_xfrm(const plan::EspState& state, std::uint32_t replay_window) {
+  const bool transmit = state.use == plan::StateUse::kTransmit;
+  netlink::XfrmState out;
+  out.source = transmit ? state.ends.own : state.ends.peer;
+  out.destination = transmit ? state.ends.peer : state.ends.own;
+  out.spi = state.spi;
+  out.reqid = kReqid;
+  out.if_id = kIfId;
+  if (transmit) {
+    out.mark = {sheath_tx_mark(state.node_id, state.generation), kTransmitMask};
+    out.output_mark = {SHEATH_MARK_ENCRYPT, kWholeMark};
+  } else {
+    out.output_mark = {sheath_rx_mark(state.node_id, state.generation), kWholeMark};
+  }
+  out.replay_window = replay_window;
+  out.esn = true;
+  out.af_unspec = true;
+  return out;
+}
+
+std::optional<plan::EspState> from_xfrm(const netlink::XfrmState& state) {
+  const auto& mark = state.mark ? state.mark : state.output_mark;
+  if (!mark || state.reqid != kReqid) return std::nullopt;
+  const bool transmit = state.mark.has_value();
+  const auto magic = mark->value & SHEATH_MARK_WHOLE_MAGIC_MASK;
+  if (magic != (transmit ? SHEATH_MARK_ENCRYPT : SHEATH_MARK_DECRYPT)) return std::nullopt;
+  plan::EspState out;
+  out.use = transmit ? plan::StateUse::kTransmit : plan::StateUse::kReceive;
+  out.node_id = node_of(mark->value);
+  out.generation = generation_of(mark->value);
+  out.ends =
+      transmit ? plan::TunnelEnds{state.source, state.destination} : plan::TunnelEnds{state.destination, state.source};
+  out.spi = state.spi;
+  return out;
+}
+
+netlink::XfrmPolicy to_xfrm(const plan::EspPolicy& policy) {
+  netlink::XfrmPolicy out;
+  out.source = policy.source;
+  out.destination = policy.destination;
+  out.direction = netlink::XfrmDirection::kOut;
+  out.priority = kPolicyPriority;
+  out.if_id = kIfId;
+  out.mark = {sheath_tx_mark(policy.node_id, policy.generation), kTransmitMask};
+  out.encryption = {policy.ends.own, policy.ends.peer, policy.spi, kReqid, false};
+  return out;
+}
+
+std::optional<plan::EspPolicy> from_xfrm(const netlink::XfrmPolicy& policy) {
+  const auto& tunnel = policy.encryption;
+  if (policy.direction != netlink::XfrmDirection::kOut || !policy.mark || !tunnel) return std::nullopt;
+  if (!tunnel->source || !tunnel->destination) return std::nullopt;
+  if ((policy.mark->value & SHEATH_MARK_WHOLE_MAGIC_MASK) != SHEATH_MARK_ENCRYPT) return std::nullopt;
+  return plan::EspPolicy{policy.source,
+                         policy.destination,
+                         node_of(policy.mark->value),
+                         generation_of(policy.mark->value),
+                         {*tunnel->source, *tunnel->destination},
+                         tunnel->spi};
+}
+
+std::vector<netlink::XfrmPolicy> delivery_policies() {
+  std::vector<netlink::XfrmPolicy> out;
+  for (const auto family : {Family::kIpv4, Family::kIpv6}) {
+    for (const auto direction : {netlink::XfrmDirection::kIn, netlink::XfrmDirection::kForward}) {
+      netlink::XfrmPolicy policy;
+      policy.source = policy.destination = Cidr{IpAddress{family, {}}, 0};
+      policy.direction = direction;
+      policy.priority = kPolicyPriority;
+      policy.if_id = kIfId;
+      policy.encryption = netlink::XfrmTemplate{std::nullopt, std::nullopt, 0, kReqid, true};
+      out.push_back(policy);
+    }
+  }
+  return out;
+}
+
 sheath_owner to_owner(const plan::Owner& owner) {
   return {owner.kind, owner.node_id, 0};
 }
 
 sheath_peer to_peer(const plan::PeerEntry& entry) {
-  return {entry.tx_mark, entry.ready ? SHEATH_PEER_ready : SHEATH_PEER_not_ready, {}};
+  sheath_peer peer{};
+  peer.tx_mark = entry.tx_mark;
+  peer.state = entry.ready ? SHEATH_PEER_ready : SHEATH_PEER_not_ready;
+  if (entry.underlay) std::ranges::copy(entry.underlay->mapped(), peer.underlay.addr);
+  return peer;
 }
 
 sheath_endpoint to_endpoint(const plan::EndpointEntry& entry) {
@@ -109,7 +214,15 @@ plan::Owner from_owner(const sheath_owner& owner) {
 }
 
 plan::PeerEntry from_peer(const sheath_peer& peer) {
-  return {peer.tx_mark, peer.state == SHEATH_PEER_ready};
+  plan::PeerEntry entry{peer.tx_mark, peer.state == SHEATH_PEER_ready, std::nullopt};
+  std::array<std::uint8_t, 16> bytes{};
+  std::ranges::copy(peer.underlay.addr, bytes.begin());
+  if (bytes != decltype(bytes){}) entry.underlay = IpAddress::from_mapped(bytes);
+  return entry;
+}
+
+plan::Heard from_heard(const sheath_heard& heard) {
+  return {heard.keys, heard.uses};
 }
 
 plan::EndpointEntry from_endpoint(const sheath_endpoint& endpoint) {

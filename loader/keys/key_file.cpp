@@ -5,11 +5,11 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <optional>
 
 #include "loader/base/file.hpp"
 #include "loader/base/unique_fd.hpp"
+#include "loader/keys/secret_file.hpp"
 
 namespace sheath::keys {
 namespace {
@@ -28,46 +28,7 @@ std::unexpected<Error> system_error(std::string_view doing, const fs::path& path
   return fail(Error::system(std::string(doing) + " " + named(path), number));
 }
 
-// The permission bits as chmod takes them: 0640.
-std::string octal(mode_t mode) {
-  char text[8];
-  std::snprintf(text, sizeof text, "%04o", mode & 07777u);
-  return text;
-}
-
-Result<> check_kind_and_mode(int fd, const fs::path& path) {
-  struct stat info{};
-  if (fstat(fd, &info) != 0) return system_error("read", path);
-  if (!S_ISREG(info.st_mode)) return fail(Error::misuse(named(path) + ": is not a regular file"));
-  if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-    return fail(Error::misuse(named(path) + ": others than its owner have access (mode " + octal(info.st_mode) + ")")
-                    .hint("chmod 600 " + path.string()));
-  }
-  return {};
-}
-
-// Fills `buffer` as far as the file goes; returns how far.
-Result<std::size_t> read_up_to(int fd, std::span<char> buffer, const fs::path& path) {
-  std::size_t length = 0;
-  while (length < buffer.size()) {
-    const ssize_t count = read(fd, buffer.data() + length, buffer.size() - length);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return system_error("read", path);
-    if (count == 0) break;
-    length += static_cast<std::size_t>(count);
-  }
-  return length;
-}
-
-std::span<const char> without_trailing_space(std::span<const char> text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) {
-    text = text.first(text.size() - 1);
-  }
-  return text;
-}
-
-Result<PrivateKey> parse_line(std::span<const char> content) {
-  const auto line = without_trailing_space(content);
+Result<PrivateKey> parse_line(std::span<const char> line) {
   if (line.empty()) return fail(Error::misuse("is empty"));
   if (std::ranges::find(line, '\n') != line.end()) return fail(Error::misuse("has more than one line"));
   return PrivateKey::parse(line);
@@ -137,15 +98,10 @@ Result<std::optional<PrivateKey>> create(const fs::path& path) {
 }  // namespace
 
 Result<PrivateKey> load_private_key(const fs::path& path) {
-  // O_NONBLOCK: a FIFO in the place of the file must not block us before we see that it is one.
-  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) return system_error("read", path);
-  if (auto checked = check_kind_and_mode(fd.get(), path); !checked) return fail(std::move(checked.error()));
-  auto content = SecretBuffer::make(kMaxFile);
-  if (!content) return fail(std::move(content.error()).context("read " + named(path)));
-  const auto length = read_up_to(fd.get(), content->chars(), path);
-  if (!length) return fail(length.error());
-  auto key = parse_line(content->chars().first(*length));
+  const auto content =
+      read_secret_file(path, {.what = named(path), .forbidden = S_IRWXG | S_IRWXO, .max_bytes = kMaxFile});
+  if (!content) return fail(content.error());
+  auto key = parse_line(content->trimmed());
   if (!key) {
     return fail(std::move(key.error())
                     .context(named(path))

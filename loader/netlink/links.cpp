@@ -134,6 +134,11 @@ Result<> set_link_up(Socket& socket, std::uint32_t ifindex, bool up) {
   return send(socket, message, "set " + text(ifindex) + (up ? " up" : " down"));
 }
 
+Result<> set_link_noarp(Socket& socket, std::uint32_t ifindex) {
+  Message message = about(RTM_NEWLINK, ifindex, IFF_NOARP, IFF_NOARP);
+  return send(socket, message, "turn ARP of " + text(ifindex) + " off");
+}
+
 Result<> set_link_alias(Socket& socket, std::uint32_t ifindex, std::string_view alias) {
   Message message = about(RTM_NEWLINK, ifindex);
   // Without a terminating zero: with one, an empty alias would not be empty.

@@ -88,6 +88,8 @@ Message encode_new_link(const NewLink& link);
 Result<std::uint32_t> create_link(Socket& socket, const NewLink& link);
 Result<> set_link_mtu(Socket& socket, std::uint32_t ifindex, std::uint32_t mtu);
 Result<> set_link_up(Socket& socket, std::uint32_t ifindex, bool up);
+// No ARP and no neighbour discovery: everybody on the link is thought to have the device's own MAC address.
+Result<> set_link_noarp(Socket& socket, std::uint32_t ifindex);
 // An empty alias removes it.
 Result<> set_link_alias(Socket& socket, std::uint32_t ifindex, std::string_view alias);
 // Fails with ENODEV when it is gone already.

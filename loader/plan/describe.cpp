@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/plan/describe.hpp"
 
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "maps/names.hpp"
@@ -20,7 +21,8 @@ std::string joined(const std::set<Cidr>& cidrs) {
   return out;
 }
 
-std::string settings_text(const ProgramSettings& settings, const std::string& tunnel) {
+std::string settings_text(const ProgramSettings& settings) {
+  const std::string tunnel = settings.engine == Engine::kIpsec ? kXfrmDevice : kWireguardDevice;
   std::string out = settings.strict ? "strict" : "permissive";
   out += settings.tunnel == TunnelReference::kTunnel ? ", tunnel " + tunnel : ", fenced: no tunnel yet";
   if (settings.fast_path) out += ", fast path";
@@ -49,7 +51,7 @@ class Describer {
     std::string programs;
     for (const auto& [where, settings] : step.programs) programs += (programs.empty() ? "" : ", ") + place(where);
     text += ", attach " + programs;
-    if (!step.programs.empty()) text += " (" + settings_text(step.programs.begin()->second, kWireguardDevice) + ")";
+    if (!step.programs.empty()) text += " (" + settings_text(step.programs.begin()->second) + ")";
     return {"fence", text, {{"programs", programs}}};
   }
   StepDescription operator()(const CreateMaps&) const { return {"create-maps", "create and pin the maps", {}}; }
@@ -130,7 +132,7 @@ class Describer {
     return {"delete-endpoint", "forget endpoint " + step.address.text(), {{"address", step.address.text()}}};
   }
   StepDescription operator()(const Attach& step) const {
-    const auto settings = settings_text(step.settings, kWireguardDevice);
+    const auto settings = settings_text(step.settings);
     return {"attach",
             "attach " + place(step.where) + " (" + settings + ")",
             {{"program", program_name(step.where.program)}, {"device", step.where.device}, {"settings", settings}}};
@@ -146,6 +148,85 @@ class Describer {
   }
   StepDescription operator()(const RemoveMaps&) const { return {"remove-maps", "unpin the maps", {}}; }
 
+  StepDescription operator()(const CreateXfrm& step) const {
+    return {"create-tunnel", "create " + step.name, {{"device", step.name}}};
+  }
+  StepDescription operator()(const SetDeliveryPolicies&) const {
+    return {"set-delivery-policies", "let decrypted packets into the host stack", {}};
+  }
+  StepDescription operator()(const DrawSession& step) const {
+    const auto generation = std::to_string(step.generation);
+    return {"draw-session",
+            "draw this node's session for key " + generation,
+            {{"key_id", generation}, {"key_file_id", std::to_string(step.psk_id)}}};
+  }
+  StepDescription operator()(const RetireSession& step) const {
+    const auto generation = std::to_string(step.generation);
+    return {"retire-session", "wipe this node's session for key " + generation, {{"key_id", generation}}};
+  }
+  StepDescription operator()(const AddState& step) const {
+    auto fields = state_fields(step.state);
+    fields.emplace_back("session_key", step.session_key.text());
+    return {"add-state", "add the " + state_text(step.state), fields};
+  }
+  StepDescription operator()(const DropState& step) const {
+    return {"drop-state", "remove the " + state_text(step.state), state_fields(step.state)};
+  }
+  StepDescription operator()(const RecordPairs& step) const {
+    const auto generation = std::to_string(step.generation);
+    return {"record-pairs",
+            "record that key " + generation + " is in use with " + counted(step.sessions.size(), "peer"),
+            {{"key_id", generation}, {"peers", std::to_string(step.sessions.size())}}};
+  }
+  StepDescription operator()(const SetPolicies& step) const {
+    return policies_step("set-policies", "send", step.policies);
+  }
+  StepDescription operator()(const DropPolicies& step) const {
+    return policies_step("drop-policies", "no longer send", step.policies);
+  }
+  StepDescription operator()(const SendProbes& step) const {
+    std::string to;
+    for (const auto& probe : step.probes) {
+      to += (to.empty() ? "" : ", ") + node(probe.node_id) + " under key " + std::to_string(probe.generation);
+    }
+    return {"send-probes", "probe " + to, {{"probes", std::to_string(step.probes.size())}}};
+  }
+  StepDescription operator()(const ForgetHeard& step) const {
+    const auto generation = std::to_string(step.generation);
+    return {"forget-heard",
+            "forget what " + node(step.node_id) + " said under key " + generation,
+            {{"node_id", std::to_string(step.node_id)}, {"key_id", generation}}};
+  }
+  StepDescription operator()(const CreateOverlay& step) const {
+    const auto port = std::to_string(step.port);
+    return {"create-overlay", "create " + step.name + ", UDP port " + port, {{"device", step.name}, {"port", port}}};
+  }
+  StepDescription operator()(const AddOverlayAddress& step) const {
+    return {"add-overlay-address",
+            "give " + std::string(kOverlayDevice) + " the address " + step.address.text(),
+            {{"address", step.address.text()}}};
+  }
+  StepDescription operator()(const SetOverlayRoute& step) const {
+    return {"set-overlay-route",
+            "route " + step.destination.text() + " to " + kOverlayDevice,
+            {{"destination", step.destination.text()}}};
+  }
+  StepDescription operator()(const DropOverlayRoute& step) const {
+    return {"drop-overlay-route",
+            "no longer route " + step.destination.text() + " to " + kOverlayDevice,
+            {{"destination", step.destination.text()}}};
+  }
+  StepDescription operator()(const Pause& step) const {
+    const auto duration = std::to_string(step.duration.count());
+    return {"pause", "wait " + duration + " ms for packets on their way", {{"milliseconds", duration}}};
+  }
+  StepDescription operator()(const FlushIpsec&) const {
+    return {"flush-ipsec", "remove all of our ESP states and policies", {}};
+  }
+  StepDescription operator()(const RemoveSessions&) const {
+    return {"remove-sessions", "wipe all of this node's sessions", {}};
+  }
+
  private:
   std::string node(std::uint16_t id) const {
     const auto found = names_.nodes.find(id);
@@ -156,6 +237,43 @@ class Describer {
   std::string peer(const keys::PublicKey& key) const {
     const auto found = names_.keys.find(key);
     return found == names_.keys.end() ? key.text() : found->second;
+  }
+
+  static std::string spi_text(std::uint32_t spi) {
+    char text[11];
+    std::snprintf(text, sizeof text, "0x%08x", spi);
+    return text;
+  }
+
+  std::string state_text(const EspState& state) const {
+    const bool transmit = state.use == StateUse::kTransmit;
+    return (transmit ? "transmit state to " : "receive state from ") + node(state.node_id) + ", key " +
+           std::to_string(state.generation) + ", SPI " + spi_text(state.spi);
+  }
+
+  Fields state_fields(const EspState& state) const {
+    const bool transmit = state.use == StateUse::kTransmit;
+    return {{"direction", transmit ? "transmit" : "receive"},
+            {"node_id", std::to_string(state.node_id)},
+            {"key_id", std::to_string(state.generation)},
+            {"spi", spi_text(state.spi)},
+            {"own", state.ends.own.text()},
+            {"peer", state.ends.peer.text()}};
+  }
+
+  StepDescription policies_step(const std::string& action, const std::string& verb,
+                                const std::set<EspPolicy>& policies) const {
+    if (policies.empty()) return {action, verb + " nothing", {}};
+    std::string text;
+    Fields fields;
+    for (const auto& policy : policies) {
+      text += (text.empty() ? "" : ", ") + policy.source.text() + " → " + policy.destination.text();
+    }
+    const auto& first = *policies.begin();
+    const auto key = std::to_string(first.generation);
+    return {action,
+            verb + " " + text + " to " + node(first.node_id) + " under key " + key,
+            {{"node_id", std::to_string(first.node_id)}, {"key_id", key}, {"prefixes", text}}};
   }
 
   Fields peer_fields(const std::string& device, const keys::PublicKey& key) const {

@@ -45,11 +45,34 @@ void add_owners(const state::Node& node, const Owner& owner, Maps& maps) {
   for (const auto& cidr : node.pod_cidrs) maps.pod_cidrs[cidr] = owner;
 }
 
-void add_peer(const Inputs& in, const state::Node& peer, std::uint16_t id, Desired& desired) {
-  add_owners(peer, {SHEATH_KIND_remote, id}, desired.maps);
+bool is_ipsec(const Inputs& in) {
+  return in.config.encryption == state::Encryption::kIpsec;
+}
+
+bool has_overlay(const Inputs& in) {
+  return in.config.routing == state::Routing::kVxlan;
+}
+
+// The first pair of addresses of one family, IPv4 before IPv6.
+std::optional<TunnelEnds> common_ends(const std::vector<IpAddress>& own, const std::vector<IpAddress>& peer) {
+  for (const auto family : {Family::kIpv4, Family::kIpv6}) {
+    const auto matches = [&](const IpAddress& address) { return address.family == family; };
+    const auto from = std::ranges::find_if(own, matches);
+    const auto to = std::ranges::find_if(peer, matches);
+    if (from != own.end() && to != peer.end()) return TunnelEnds{*from, *to};
+  }
+  return std::nullopt;
+}
+
+std::optional<TunnelEnds> esp_ends(const Inputs& in, const state::Node& peer) {
+  const auto& own = own_node(in);
+  return has_overlay(in) ? common_ends(own.router_ips, peer.router_ips) : common_ends(own.node_ips, peer.node_ips);
+}
+
+void add_wireguard_peer(const Inputs& in, const state::Node& peer, std::uint16_t id, Desired& desired) {
   const auto endpoint = endpoint_of(peer, own_node(in), in.config.wireguard.listen_port);
-  desired.maps.peers[id] = {sheath_tx_mark(id, 0), peer.wireguard_key.has_value() && endpoint.has_value()};
-  desired.names.nodes[id] = peer.name;
+  desired.maps.peers[id].tx_mark = sheath_tx_mark(id, 0);
+  desired.maps.peers[id].ready = peer.wireguard_key.has_value() && endpoint.has_value();
   if (!peer.wireguard_key) {
     desired.waiting_for_key.push_back(peer.name);
     return;
@@ -58,6 +81,41 @@ void add_peer(const Inputs& in, const state::Node& peer, std::uint16_t id, Desir
   desired.names.keys[*peer.wireguard_key] = peer.name;
   desired.tunnel->peers[*peer.wireguard_key] = {
       endpoint, in.config.wireguard.persistent_keepalive, {peer.pod_cidrs.begin(), peer.pod_cidrs.end()}};
+}
+
+void add_peer(const Inputs& in, const state::Node& peer, std::uint16_t id, Desired& desired) {
+  add_owners(peer, {SHEATH_KIND_remote, id}, desired.maps);
+  for (const auto& address : peer.router_ips) desired.maps.node_ips[address] = {SHEATH_KIND_remote, id};
+  desired.names.nodes[id] = peer.name;
+  if (has_overlay(in)) {
+    if (const auto ends = common_ends(own_node(in).node_ips, peer.node_ips))
+      desired.maps.peers[id].underlay = ends->peer;
+  }
+  if (desired.tunnel) add_wireguard_peer(in, peer, id, desired);
+}
+
+void add_ipsec(const Inputs& in, const Peers& peers, const NodeIds& ids, Desired& desired) {
+  std::vector<IpsecPeerInput> inputs;
+  for (const auto* peer : peers) {
+    inputs.push_back({peer, ids.at(peer->name), esp_ends(in, *peer)});
+    if (inputs.back().ends) continue;
+    desired.warnings.push_back("node " + peer->name + " has no " + (has_overlay(in) ? "router IP" : "address") +
+                               " of a family that this node has");
+  }
+  const auto& own = own_node(in);
+  const bool lost = in.actual.pins != Pins::kAll;
+  const auto& seen = lost ? IpsecActual{} : in.actual.ipsec;
+  const auto mtu = desired.ipsec->mtu;
+  desired.ipsec = build_ipsec(own.name, own.pod_cidrs, *in.ipsec, inputs, seen, lost ? Maps{} : in.actual.maps);
+  desired.ipsec->mtu = mtu;
+  for (const auto& [name, peer] : desired.ipsec->peers) {
+    const auto known = ids.find(name);
+    if (known == ids.end()) continue;
+    const auto generation = generation_in_use(*desired.ipsec, name);
+    desired.maps.peers[peer.node_id].tx_mark = sheath_tx_mark(peer.node_id, generation);
+    desired.maps.peers[peer.node_id].ready = generation != 0;
+    if (generation == 0) desired.waiting_for_key.push_back(name);
+  }
 }
 
 // An entry of a node wins over the cluster's where both are the same prefix.
@@ -71,16 +129,72 @@ void add_cluster_range(const Inputs& in, Desired& desired) {
   }
 }
 
-Result<Tunnel> tunnel_of(const Inputs& in) {
+// The smallest of the uplinks' MTUs, if a tunnel with that much around its packets can work there.
+Result<std::uint32_t> uplink_mtu(const Inputs& in, const std::string& engine, std::uint32_t overhead) {
   const auto& uplinks = in.facts.uplinks;
   const auto smallest = std::ranges::min_element(uplinks, {}, &Uplink::mtu);
   if (smallest == uplinks.end()) return fail(Error::misuse("no uplink").hint("set devices"));
-  if (smallest->mtu < kSmallestTunnelMtu + kWireguardOverhead) {
-    return fail(Error::misuse("devices: " + smallest->name + " has MTU " + std::to_string(smallest->mtu) +
-                              ", WireGuard needs " + std::to_string(kSmallestTunnelMtu + kWireguardOverhead)));
+  if (smallest->mtu < kSmallestTunnelMtu + overhead) {
+    return fail(Error::misuse("devices: " + smallest->name + " has MTU " + std::to_string(smallest->mtu) + ", " +
+                              engine + " needs " + std::to_string(kSmallestTunnelMtu + overhead)));
   }
+  return smallest->mtu;
+}
+
+// Around VXLAN's packets: by the families that nodes send to each other with.
+std::uint32_t vxlan_overhead(const Inputs& in) {
+  const auto is_ipv4 = [](const IpAddress& address) { return address.family == Family::kIpv4; };
+  return std::ranges::any_of(own_node(in).node_ips, is_ipv4) ? kVxlanOverheadIpv4 : kVxlanOverheadIpv6;
+}
+
+Result<Ipsec> ipsec_of(const Inputs& in) {
+  const auto& own = own_node(in);
+  const auto is_ipv4 = [](const IpAddress& address) { return address.family == Family::kIpv4; };
+  const auto& ends = has_overlay(in) ? own.router_ips : own.node_ips;
+  const auto outer = std::ranges::any_of(ends, is_ipv4) ? Family::kIpv4 : Family::kIpv6;
+  const auto around = has_overlay(in) ? vxlan_overhead(in) : 0;
+  const auto link = uplink_mtu(in, "IPsec", around + 100);
+  if (!link) return fail(link.error());
+  Ipsec ipsec;
+  ipsec.mtu = *link;
+  for (const auto& algorithm : in.ipsec->algorithms) {
+    ipsec.mtu = std::min(ipsec.mtu, keys::esp_mtu(algorithm, outer, *link - around));
+  }
+  return ipsec;
+}
+
+// The peers' router IPs and pod CIDRs, by way of the overlay.
+Result<Overlay> overlay_of(const Inputs& in, const Peers& peers) {
+  const auto link = uplink_mtu(in, "VXLAN", vxlan_overhead(in));
+  if (!link) return fail(link.error());
+  const auto& own = own_node(in);
+  if (own.router_ips.empty()) {
+    return fail(Error::misuse("routing: vxlan needs a router IP of this node, and none is known")
+                    .hint("set routerIPs; a CiliumNode has it as CiliumInternalIP, a Node in the annotation "
+                          "network.cilium.io/ipv4-cilium-host"));
+  }
+  Overlay overlay;
+  overlay.mtu = *link - vxlan_overhead(in);
+  overlay.up = true;
+  for (const auto& address : own.router_ips) {
+    if (!in.facts.local_addresses.contains(address)) overlay.addresses.insert(address);
+  }
+  const auto source_for = [&](Family family) -> std::optional<IpAddress> {
+    const auto found = std::ranges::find(own.router_ips, family, &IpAddress::family);
+    return found == own.router_ips.end() ? std::nullopt : std::optional(*found);
+  };
+  for (const auto* peer : peers) {
+    for (const auto& address : peer->router_ips) overlay.routes[Cidr::host(address)] = source_for(address.family);
+    for (const auto& cidr : peer->pod_cidrs) overlay.routes[cidr] = source_for(cidr.address.family);
+  }
+  return overlay;
+}
+
+Result<Tunnel> tunnel_of(const Inputs& in) {
+  const auto link = uplink_mtu(in, "WireGuard", kWireguardOverhead);
+  if (!link) return fail(link.error());
   Tunnel tunnel;
-  tunnel.mtu = smallest->mtu - kWireguardOverhead;
+  tunnel.mtu = *link - kWireguardOverhead;
   tunnel.up = true;
   tunnel.rp_filter_off = true;
   tunnel.public_key = own_node(in).wireguard_key.value_or(keys::PublicKey{});
@@ -106,7 +220,9 @@ ProgramSettings settings_of(const Inputs& in, Program program, std::uint8_t l2_l
   ProgramSettings settings;
   if (const auto build = in.facts.builds.find(program); build != in.facts.builds.end()) settings.build = build->second;
   settings.tunnel = TunnelReference::kTunnel;
-  settings.wireguard_port = in.config.wireguard.listen_port;
+  settings.engine = is_ipsec(in) ? Engine::kIpsec : Engine::kWireguard;
+  if (!is_ipsec(in)) settings.wireguard_port = in.config.wireguard.listen_port;
+  if (has_overlay(in)) settings.vxlan_port = kVxlanPort;
   settings.l2_len = l2_len;
   settings.strict = in.config.mode == state::Mode::kStrict;
   settings.node_encryption = in.config.node_encryption;
@@ -114,9 +230,11 @@ ProgramSettings settings_of(const Inputs& in, Program program, std::uint8_t l2_l
 }
 
 ProgramSettings tunnel_ingress_settings(const Inputs& in) {
-  auto settings = settings_of(in, SHEATH_DIRECTION_tunnel_ingress, kNoHeader);
+  // What comes out of cilium_xfrm0 still has the Ethernet header that the outer packet came with.
+  auto settings = settings_of(in, SHEATH_DIRECTION_tunnel_ingress, is_ipsec(in) ? kEthernetHeader : kNoHeader);
   settings.fast_path = in.config.fast_path;
-  settings.via_uplink = via_uplink(in);
+  // What IPsec decrypted is spared by the reverse path filter.
+  settings.via_uplink = !is_ipsec(in) && via_uplink(in);
   if (settings.via_uplink) settings.uplink = in.facts.uplinks.front().name;
   return settings;
 }
@@ -127,7 +245,15 @@ void add_programs(const Inputs& in, Desired& desired) {
       desired.programs[{program, uplink.name}] = settings_of(in, program, uplink.l2_len);
     }
   }
-  desired.programs[{SHEATH_DIRECTION_tunnel_ingress, kWireguardDevice}] = tunnel_ingress_settings(in);
+  if (desired.overlay) {
+    for (const auto program : {SHEATH_DIRECTION_overlay_egress, SHEATH_DIRECTION_uplink_ingress}) {
+      auto settings = settings_of(in, program, kEthernetHeader);
+      settings.overlay = true;
+      desired.programs[{program, kOverlayDevice}] = settings;
+    }
+  }
+  desired.programs[{SHEATH_DIRECTION_tunnel_ingress, is_ipsec(in) ? kXfrmDevice : kWireguardDevice}] =
+      tunnel_ingress_settings(in);
   if (!in.config.fast_path) return;
   for (const auto& [address, pod] : in.facts.pods) {
     auto settings = settings_of(in, SHEATH_DIRECTION_pod_egress, kEthernetHeader);
@@ -140,14 +266,32 @@ void add_programs(const Inputs& in, Desired& desired) {
 void add_warnings(const Inputs& in, Desired& desired) {
   const bool ipv6 = std::ranges::any_of(own_node(in).pod_cidrs,
                                         [](const Cidr& cidr) { return cidr.address.family == Family::kIpv6; });
-  if (ipv6 && desired.tunnel->mtu < kSmallestIpv6Mtu) {
-    desired.warnings.push_back("the tunnel's MTU is " + std::to_string(desired.tunnel->mtu) +
+  const auto mtu = desired.tunnel ? desired.tunnel->mtu : desired.ipsec->mtu;
+  if (ipv6 && mtu < kSmallestIpv6Mtu) {
+    desired.warnings.push_back("the tunnel's MTU is " + std::to_string(mtu) +
                                ": IPv6 needs 1280, so IPv6 pods will not reach other nodes");
   }
-  if (in.config.delivery == state::Delivery::kStack && in.facts.all_rp_filter != 0) {
+  if (desired.tunnel && in.config.delivery == state::Delivery::kStack && in.facts.all_rp_filter != 0) {
     desired.warnings.push_back("net.ipv4.conf.all.rp_filter is " + std::to_string(in.facts.all_rp_filter) +
                                ": with delivery stack the kernel drops decrypted IPv4 packets");
   }
+}
+
+Result<> add_devices(const Inputs& in, const Peers& peers, Desired& desired) {
+  if (is_ipsec(in)) {
+    auto ipsec = ipsec_of(in);
+    if (!ipsec) return fail(std::move(ipsec.error()));
+    desired.ipsec = std::move(*ipsec);
+  } else {
+    auto tunnel = tunnel_of(in);
+    if (!tunnel) return fail(std::move(tunnel.error()));
+    desired.tunnel = std::move(*tunnel);
+  }
+  if (!has_overlay(in)) return {};
+  auto overlay = overlay_of(in, peers);
+  if (!overlay) return fail(std::move(overlay.error()));
+  desired.overlay = std::move(*overlay);
+  return {};
 }
 
 }  // namespace
@@ -160,15 +304,15 @@ Result<Desired> build_desired(const Inputs& in) {
   if (!in.cluster.contains(in.config.node_name)) {
     return fail(Error::misuse("nodeName: the cluster has no node " + in.config.node_name));
   }
-  auto tunnel = tunnel_of(in);
-  if (!tunnel) return fail(tunnel.error());
-  desired.tunnel = std::move(*tunnel);
+  if (auto done = add_devices(in, peers_of(in), desired); !done) return fail(std::move(done.error()));
 
   const auto peers = peers_of(in);
-  const auto ids = assign_node_ids(peers, in.maps);
+  const auto ids = assign_node_ids(peers, in.actual.maps);
   if (!ids) return fail(ids.error());
   for (const auto* peer : peers) add_peer(in, *peer, ids->at(peer->name), desired);
+  if (desired.ipsec) add_ipsec(in, peers, *ids, desired);
   add_owners(own_node(in), {SHEATH_KIND_local, 0}, desired.maps);
+  for (const auto& address : own_node(in).router_ips) desired.maps.node_ips[address] = {SHEATH_KIND_local, 0};
   add_cluster_range(in, desired);
   add_programs(in, desired);
   add_warnings(in, desired);

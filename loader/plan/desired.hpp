@@ -2,6 +2,7 @@
 #pragma once
 
 #include "loader/plan/facts.hpp"
+#include "loader/plan/ipsec_desired.hpp"
 #include "loader/state/config.hpp"
 #include "loader/state/node.hpp"
 
@@ -11,12 +12,14 @@ struct Inputs {
   const state::Config& config;
   const state::Cluster& cluster;  // this node included, with its public key
   const Facts& facts;
-  const Maps& maps;  // as they are pinned now: peers keep their node IDs
+  const Actual& actual;  // what peers have now is kept: node IDs, and with IPsec their states
   std::optional<Publication> publication;
+  const IpsecInputs* ipsec = nullptr;  // with encryption ipsec
 };
 
 // What the node should look like. With encryption `none` nothing but the publication, which then carries no key: peers
 // in strict mode send this node nothing rather than plaintext.
+// With IPsec, what is next for each peer is decided here.
 // A misuse when this node is not in the cluster, or the uplinks leave no room for the tunnel (MTU).
 Result<Desired> build_desired(const Inputs& inputs);
 

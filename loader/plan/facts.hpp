@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <set>
+
 #include "loader/plan/model.hpp"
 
 // What the machine says about itself, and no configuration can know.
@@ -20,8 +22,9 @@ struct LocalPod {
 };
 
 struct Facts {
-  std::vector<Uplink> uplinks;  // in the order of the configuration; the first is the main one
-  int all_rp_filter = 0;        // net.ipv4.conf.all.rp_filter
+  std::vector<Uplink> uplinks;          // in the order of the configuration; the first is the main one
+  std::set<IpAddress> local_addresses;  // of all devices but the overlay's
+  int all_rp_filter = 0;                // net.ipv4.conf.all.rp_filter
   std::map<Program, std::uint64_t> builds;
   std::map<IpAddress, LocalPod> pods;  // empty without the fast path
 };

@@ -13,6 +13,7 @@
 
 #include "loader/base/address.hpp"
 #include "loader/keys/wireguard_key.hpp"
+#include "loader/plan/ipsec_model.hpp"
 #include "maps/types.h"
 
 // The words of the planner: what a node should look like (Desired) and what it looks like (Actual). The steps between
@@ -57,7 +58,15 @@ struct Owner {
 struct PeerEntry {
   std::uint32_t tx_mark = 0;
   bool ready = false;
+  std::optional<IpAddress> underlay;  // where VXLAN sends what is for it; only with an overlay
   auto operator<=>(const PeerEntry&) const = default;
+};
+
+// What was heard from a peer, by generation: bit g stands for key ID g.
+struct Heard {
+  std::uint16_t keys = 0;  // anything authenticated
+  std::uint16_t uses = 0;  // its data, or a probe that says that its data goes there
+  auto operator<=>(const Heard&) const = default;
 };
 
 using MacAddress = std::array<std::uint8_t, 6>;
@@ -75,6 +84,7 @@ struct Maps {
   std::map<Cidr, Owner> pod_cidrs;  // pod_cidrs4 and pod_cidrs6
   std::map<std::uint16_t, PeerEntry> peers;
   std::map<IpAddress, EndpointEntry> endpoints;
+  std::map<std::uint16_t, Heard> heard;  // written by the programs
   bool operator==(const Maps&) const = default;
 };
 
@@ -96,12 +106,18 @@ enum class TunnelReference : std::uint8_t {
   kStale,   // one that is gone: what is redirected there is lost (seen in Actual only)
 };
 
+// What fills the tunnel device.
+enum class Engine : std::uint8_t { kWireguard, kIpsec };
+
 // struct sheath_config, with devices by name: an index is known only when the device exists.
 struct ProgramSettings {
   std::uint64_t build = 0;
   TunnelReference tunnel = TunnelReference::kFenced;
-  std::string uplink;  // for via_uplink; else empty
-  std::uint16_t wireguard_port = 0;
+  Engine engine = Engine::kWireguard;  // whose tunnel device
+  bool overlay = false;                // attached to cilium_vxlan
+  std::string uplink;                  // for via_uplink; else empty
+  std::uint16_t wireguard_port = 0;    // 0 with IPsec
+  std::uint16_t vxlan_port = 0;        // 0 without an overlay
   std::uint8_t l2_len = 14;
   bool strict = true;
   bool node_encryption = false;
@@ -130,7 +146,10 @@ struct Names {
 
 // The programs differ in nothing but what belongs to their device, so `strict` is the same in all of them.
 struct Desired {
-  std::optional<Tunnel> tunnel;  // nullopt with encryption none: nothing of ours but the publication
+  // At most one of the two; neither with encryption none: nothing of ours but the publication.
+  std::optional<Tunnel> tunnel;  // WireGuard
+  std::optional<Ipsec> ipsec;
+  std::optional<Overlay> overlay;
   Maps maps;
   Programs programs;
   std::optional<Publication> publication;
@@ -146,6 +165,8 @@ enum class Pins : std::uint8_t { kNone, kSome, kAll };
 struct Actual {
   Pins pins = Pins::kNone;
   std::optional<Tunnel> tunnel;
+  IpsecActual ipsec;
+  std::optional<Overlay> overlay;
   Maps maps;
   Programs programs;
   // Pins whose device or link is gone: nothing is attached, yet they have to be removed.

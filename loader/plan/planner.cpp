@@ -3,19 +3,24 @@
 
 #include <algorithm>
 
+#include "loader/plan/ipsec_plan.hpp"
+#include "loader/plan/overlay_plan.hpp"
 #include "loader/plan/tunnel_plan.hpp"
 
 namespace sheath::plan {
 namespace {
 
 // Of programs, what comes first: whatever may receive before whatever sends.
-constexpr std::array kAttachOrder{SHEATH_DIRECTION_tunnel_ingress, SHEATH_DIRECTION_uplink_egress,
-                                  SHEATH_DIRECTION_uplink_ingress, SHEATH_DIRECTION_pod_egress};
+constexpr std::array kAttachOrder{SHEATH_DIRECTION_tunnel_ingress, SHEATH_DIRECTION_overlay_egress,
+                                  SHEATH_DIRECTION_uplink_egress, SHEATH_DIRECTION_uplink_ingress,
+                                  SHEATH_DIRECTION_pod_egress};
 constexpr std::array kDetachOrder{SHEATH_DIRECTION_pod_egress, SHEATH_DIRECTION_uplink_egress,
-                                  SHEATH_DIRECTION_uplink_ingress, SHEATH_DIRECTION_tunnel_ingress};
+                                  SHEATH_DIRECTION_overlay_egress, SHEATH_DIRECTION_uplink_ingress,
+                                  SHEATH_DIRECTION_tunnel_ingress};
 
 bool of_uplink(Program program) {
-  return program == SHEATH_DIRECTION_uplink_egress || program == SHEATH_DIRECTION_uplink_ingress;
+  return program == SHEATH_DIRECTION_uplink_egress || program == SHEATH_DIRECTION_uplink_ingress ||
+         program == SHEATH_DIRECTION_overlay_egress;
 }
 
 // An ordered list of phases: close, add what is missing, switch the programs, take away what is too much. Programs are
@@ -23,25 +28,37 @@ bool of_uplink(Program program) {
 // `maps_` and `programs_` are what is there by the time a phase runs.
 class Planner {
  public:
-  Planner(const Desired& desired, const Actual& actual) : desired_(desired), actual_(actual), maps_(actual.maps) {
-    if (actual.pins == Pins::kAll) programs_ = actual.programs;
+  Planner(const Desired& desired, const Actual& actual)
+      : desired_(desired), actual_(actual), ipsec_(actual.ipsec), maps_(actual.maps) {
+    if (actual.pins == Pins::kAll) {
+      programs_ = actual.programs;
+      return;
+    }
+    // Without the maps nobody knows which states were in use: all of them go, and none of their keys comes back.
+    flush_ = !ipsec_.states.empty() || !ipsec_.policies.empty();
+    if (!flush_) return;
+    ipsec_.states.clear();
+    ipsec_.policies.clear();
+    ipsec_.delivery_policies = false;
   }
 
   Plan make() {
     close();
     name_owners();
-    plan_tunnel_device(*desired_.tunnel, actual_.tunnel, plan_);
+    make_devices();
     publish();
-    guard_tunnel();
-    plan_tunnel_additions(*desired_.tunnel, actual_.tunnel, plan_);
+    guard_devices();
+    raise_devices();
+    add_crypto();
     ready_peers();
     set_endpoints();
     attach_programs();
     move_owners();
     unready_peers();
-    plan_tunnel_removals(*desired_.tunnel, actual_.tunnel, plan_);
+    remove_crypto();
     detach_programs();
     forget();
+    remove_devices();
     return std::move(plan_);
   }
 
@@ -52,16 +69,25 @@ class Planner {
     return found == programs_.end() || found->second.tunnel == TunnelReference::kStale;
   }
 
+  bool exists(Engine engine) const {
+    return engine == Engine::kWireguard ? actual_.tunnel.has_value() : actual_.ipsec.device.has_value();
+  }
+
   // With a tunnel that is there, new uplinks use it at once; without, everything for peers is dropped.
   ProgramSettings closing(ProgramSettings settings) const {
-    if (!actual_.tunnel) settings.tunnel = TunnelReference::kFenced;
+    if (!exists(settings.engine)) settings.tunnel = TunnelReference::kFenced;
     return settings;
+  }
+
+  // Those of an overlay device that is not there yet are attached when it is made.
+  bool can_close(const Attachment& where) const {
+    return of_uplink(where.program) && (where.device != kOverlayDevice || actual_.overlay);
   }
 
   void close() {
     Fence fence;
     for (const auto& [where, settings] : desired_.programs) {
-      if (of_uplink(where.program) && settings.strict && broken(where)) fence.programs[where] = closing(settings);
+      if (can_close(where) && settings.strict && broken(where)) fence.programs[where] = closing(settings);
     }
     if (fence.programs.empty()) {
       if (actual_.pins != Pins::kAll) plan_.emplace_back(CreateMaps{});
@@ -70,7 +96,7 @@ class Planner {
     for (const auto& entry : desired_.maps.node_ips) collect(entry, maps_.node_ips, fence.maps.node_ips);
     for (const auto& entry : desired_.maps.pod_cidrs) collect(entry, maps_.pod_cidrs, fence.maps.pod_cidrs);
     for (const auto& [id, entry] : desired_.maps.peers) {
-      if (!maps_.peers.contains(id)) maps_.peers[id] = fence.maps.peers[id] = {entry.tx_mark, false};
+      if (!maps_.peers.contains(id)) maps_.peers[id] = fence.maps.peers[id] = {entry.tx_mark, false, entry.underlay};
     }
     for (const auto& [where, settings] : fence.programs) programs_[where] = settings;
     plan_.emplace_back(std::move(fence));
@@ -116,6 +142,36 @@ class Planner {
     return found == map.end() || found->second != value;
   }
 
+  void make_devices() {
+    if (desired_.tunnel) plan_tunnel_device(*desired_.tunnel, actual_.tunnel, plan_);
+    if (flush_) plan_.emplace_back(FlushIpsec{});
+    if (desired_.ipsec) plan_ipsec_device(*desired_.ipsec, ipsec_, plan_);
+    if (desired_.overlay) plan_overlay_device(*desired_.overlay, actual_.overlay, plan_);
+  }
+
+  void raise_devices() {
+    if (desired_.ipsec) plan_ipsec_up(actual_.ipsec, plan_);
+    if (desired_.overlay) plan_overlay_up(*desired_.overlay, actual_.overlay, plan_);
+  }
+
+  void add_crypto() {
+    if (desired_.tunnel) plan_tunnel_additions(*desired_.tunnel, actual_.tunnel, plan_);
+    if (desired_.ipsec) plan_ipsec_additions(*desired_.ipsec, ipsec_, maps_, plan_);
+  }
+
+  void remove_crypto() {
+    if (desired_.tunnel) plan_tunnel_removals(*desired_.tunnel, actual_.tunnel, plan_);
+    if (desired_.ipsec) plan_ipsec_removals(*desired_.ipsec, ipsec_, maps_, plan_);
+    if (desired_.overlay) plan_overlay_removals(*desired_.overlay, actual_.overlay, plan_);
+  }
+
+  // Of the engine that is not wanted any more, when nothing is sent into it.
+  void remove_devices() {
+    if (!desired_.tunnel && actual_.tunnel) plan_.emplace_back(RemoveTunnel{actual_.tunnel->name});
+    if (!desired_.ipsec) plan_ipsec_removal(ipsec_, plan_);
+    if (!desired_.overlay && actual_.overlay) plan_.emplace_back(RemoveTunnel{kOverlayDevice});
+  }
+
   // Nobody is sent to a peer whose tunnel is about to go.
   void unready_peers() {
     for (const auto& [id, entry] : maps_.peers) {
@@ -142,10 +198,11 @@ class Planner {
     }
   }
 
-  // Nothing comes out of the tunnel unchecked: before its first peer.
-  void guard_tunnel() {
+  // Nothing comes out of the tunnel unchecked: before its first peer. Nor into or out of the overlay: before it is up.
+  void guard_devices() {
     for (const auto& [where, settings] : desired_.programs) {
-      if (where.program != SHEATH_DIRECTION_tunnel_ingress || !broken(where)) continue;
+      const bool guards = where.program == SHEATH_DIRECTION_tunnel_ingress || where.device == kOverlayDevice;
+      if (!guards || !broken(where)) continue;
       plan_.emplace_back(Attach{where, settings});
       programs_[where] = settings;
     }
@@ -192,6 +249,8 @@ class Planner {
 
   const Desired& desired_;
   const Actual& actual_;
+  IpsecActual ipsec_;  // by the time a phase runs
+  bool flush_ = false;
   Maps maps_;
   Programs programs_;
   Plan plan_;
@@ -208,13 +267,15 @@ void plan_removal(const Actual& actual, Plan& plan) {
     }
   }
   if (actual.tunnel) plan.emplace_back(RemoveTunnel{actual.tunnel->name});
+  plan_ipsec_removal(actual.ipsec, plan);
+  if (actual.overlay) plan.emplace_back(RemoveTunnel{kOverlayDevice});
   if (actual.pins != Pins::kNone) plan.emplace_back(RemoveMaps{});
 }
 
 }  // namespace
 
 Plan make_plan(const Desired& desired, const Actual& actual) {
-  if (desired.tunnel) return Planner(desired, actual).make();
+  if (desired.tunnel || desired.ipsec) return Planner(desired, actual).make();
   Plan plan;
   if (desired.publication && desired.publication != actual.publication) {
     plan.emplace_back(Publish{*desired.publication});

@@ -424,9 +424,9 @@ class Pair {
     if (probes()) moves.push_back({MoveKind::kProbe, target_});
   }
 
-  // Until the peer was heard to use it, and as long as it may wait to hear that we do.
+  // Until the peer was heard to use it, when we begin to, and as long as the peer may wait to hear that we do.
   bool probes() const {
-    if (!heard(peer_.heard_uses)) return true;
+    if (!heard(peer_.heard_uses) || peer_.in_use != in_use_) return true;
     const auto* older = facts_.older();
     return older != nullptr && older->generation != target_ && has(peer_.sessions, older->generation);
   }

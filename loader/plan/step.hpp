@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <variant>
 
 #include "loader/plan/model.hpp"
@@ -154,10 +155,131 @@ struct RemoveMaps {
   bool operator==(const RemoveMaps&) const = default;
 };
 
+// --- IPsec ---------------------------------------------------------------------------------------------------------
+
+struct CreateXfrm {
+  std::string name;
+  bool operator==(const CreateXfrm&) const = default;
+};
+
+// The policies that let decrypted packets into the host stack: towards this host and through it, both families.
+struct SetDeliveryPolicies {
+  bool operator==(const SetDeliveryPolicies&) const = default;
+};
+
+// A fresh key pair and tag for this generation, in place of the one that may be there. What it is, is known only when
+// it is done, so the plan ends with it, and the next one goes on.
+struct DrawSession {
+  std::uint8_t generation = 0;
+  std::uint8_t psk_id = 0;
+  std::set<std::uint32_t> taken_tags;  // its tag is none of these
+  bool operator==(const DrawSession&) const = default;
+};
+
+// Wipes this node's private half of a generation: nothing sent under it can be decrypted any more.
+struct RetireSession {
+  std::uint8_t generation = 0;
+  bool operator==(const RetireSession&) const = default;
+};
+
+// The executor derives the state's key from this node's session and the peer's public key.
+struct AddState {
+  std::string peer;  // by name
+  EspState state;
+  keys::PublicKey session_key;  // the peer's session
+  bool operator==(const AddState&) const = default;
+};
+
+struct DropState {
+  EspState state;
+  bool operator==(const DropState&) const = default;
+};
+
+// Writes down that these pairs of sessions are in use, before the first packet under them: a transmit key that was
+// used must never start counting again.
+struct RecordPairs {
+  std::uint8_t generation = 0;
+  std::map<std::string, keys::PublicKey> sessions;  // by peer
+  bool operator==(const RecordPairs&) const = default;
+};
+
+// Adds the policies, or changes in place those that are there.
+struct SetPolicies {
+  std::set<EspPolicy> policies;  // of one peer and generation
+  bool operator==(const SetPolicies&) const = default;
+};
+
+struct DropPolicies {
+  std::set<EspPolicy> policies;
+  bool operator==(const DropPolicies&) const = default;
+};
+
+// Sends a packet that says "I can receive", under one generation each.
+struct SendProbes {
+  struct Probe {
+    std::uint16_t node_id = 0;
+    std::uint8_t generation = 0;
+    std::uint8_t uses = 0;  // the generation that this node's data to the peer uses; 0: none
+    IpAddress source;
+    IpAddress destination;
+    bool operator==(const Probe&) const = default;
+  };
+  std::vector<Probe> probes;
+  bool operator==(const SendProbes&) const = default;
+};
+
+// What was heard from a peer under a generation no longer counts: its session is another one now.
+struct ForgetHeard {
+  std::uint16_t node_id = 0;
+  std::uint8_t generation = 0;
+  bool operator==(const ForgetHeard&) const = default;
+};
+
+struct CreateOverlay {
+  std::string name;
+  std::uint16_t port = 0;
+  bool operator==(const CreateOverlay&) const = default;
+};
+
+struct AddOverlayAddress {
+  IpAddress address;
+  bool operator==(const AddOverlayAddress&) const = default;
+};
+
+struct SetOverlayRoute {
+  Cidr destination;
+  std::optional<IpAddress> source;  // preferred
+  bool operator==(const SetOverlayRoute&) const = default;
+};
+
+struct DropOverlayRoute {
+  Cidr destination;
+  bool operator==(const DropOverlayRoute&) const = default;
+};
+
+// Waits until packets that were on their way have arrived.
+struct Pause {
+  std::chrono::milliseconds duration{0};
+  bool operator==(const Pause&) const = default;
+};
+
+// All states and policies of ours.
+struct FlushIpsec {
+  bool operator==(const FlushIpsec&) const = default;
+};
+
+// Wipes all of this node's sessions.
+struct RemoveSessions {
+  bool operator==(const RemoveSessions&) const = default;
+};
+
 using Step =
     std::variant<Fence, CreateMaps, CreateTunnel, ConfigureTunnel, SetTunnelMtu, SetRpFilterOff, SetTunnelUp, Publish,
                  Withdraw, SetTunnelPeer, DropAllowedIps, RemoveTunnelPeer, SetNodeIp, SetPodCidr, SetPeer, SetEndpoint,
-                 DeleteNodeIp, DeletePodCidr, DeletePeer, DeleteEndpoint, Attach, Detach, RemoveTunnel, RemoveMaps>;
+                 DeleteNodeIp, DeletePodCidr, DeletePeer, DeleteEndpoint, Attach, Detach, RemoveTunnel, RemoveMaps,
+                 CreateXfrm, SetDeliveryPolicies, DrawSession, RetireSession, AddState, DropState, RecordPairs,
+                 SetPolicies, DropPolicies, SendProbes, ForgetHeard, CreateOverlay, AddOverlayAddress, SetOverlayRoute,
+                 DropOverlayRoute, Pause, FlushIpsec, RemoveSessions>;
 
 using Plan = std::vector<Step>;
 

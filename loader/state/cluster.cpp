@@ -83,6 +83,39 @@ Result<> check_keys(const Cluster& cluster) {
   return {};
 }
 
+// A router IP is one node's, and no other node's pods have it.
+Result<> check_router_ips(const Cluster& cluster) {
+  std::map<IpAddress, std::string> owners;
+  for (const auto& [name, node] : cluster) {
+    for (const auto& address : node.router_ips) {
+      const auto [other, is_new] = owners.emplace(address, name);
+      if (!is_new)
+        return conflict("nodes " + other->second + " and " + name + " have the same router IP " + address.text());
+    }
+  }
+  for (const auto& [name, node] : cluster) {
+    for (const auto& cidr : node.pod_cidrs) {
+      for (auto it = owners.lower_bound(cidr.address); it != owners.end() && cidr.contains(it->first); ++it) {
+        if (it->second == name) continue;
+        return conflict("pod CIDR " + cidr.text() + " of node " + name + " contains the router IP " + it->first.text() +
+                        " of node " + it->second);
+      }
+    }
+  }
+  return {};
+}
+
+Result<> check_session_keys(const Cluster& cluster) {
+  std::map<keys::PublicKey, std::string> owners;
+  for (const auto& [name, node] : cluster) {
+    for (const auto& session : node.ipsec_sessions) {
+      const auto [other, is_new] = owners.emplace(session.public_key, name);
+      if (!is_new) return conflict("nodes " + other->second + " and " + name + " have the same IPsec session key");
+    }
+  }
+  return {};
+}
+
 // "a, b, c and 12 more".
 std::string listed(const std::vector<std::string>& names) {
   constexpr std::size_t kShown = 5;
@@ -128,7 +161,9 @@ Result<ClusterState> make_cluster(const Config& config, std::span<const NodeObje
   if (!merged) return fail(std::move(merged.error()));
   merged->insert_or_assign(own.name, own);
   if (auto checked = check_claims(*merged); !checked) return fail(std::move(checked.error()));
-  if (auto checked = check_keys(*merged); !checked) return fail(std::move(checked.error()));
+  for (const auto check : {check_keys, check_router_ips, check_session_keys}) {
+    if (auto checked = check(*merged); !checked) return fail(std::move(checked.error()));
+  }
   auto warnings = find_incomplete(config, *merged);
   return ClusterState{*std::move(merged), std::move(warnings)};
 }

@@ -29,8 +29,9 @@ struct Config {
   bool fast_path_force = false;          // even where netfilter rules would be bypassed
   std::vector<std::string> pod_devices;  // globs; empty: veths that a /32 or /128 route points at
   std::vector<Cidr> cluster_pod_cidrs;
-  std::vector<IpAddress> node_ips;  // this node's own; empty: its node object's, else the uplink's
-  std::vector<Cidr> pod_cidrs;      // this node's own; empty: its node object's
+  std::vector<IpAddress> node_ips;    // this node's own; empty: its node object's, else the uplink's
+  std::vector<Cidr> pod_cidrs;        // this node's own; empty: its node object's
+  std::vector<IpAddress> router_ips;  // this node's own, for routing vxlan; empty: its node object's
   std::vector<std::string> node_encryption_opt_out_labels{"node-role.kubernetes.io/control-plane"};
   Routing routing = Routing::kNative;
   Delivery delivery = Delivery::kAuto;
@@ -49,8 +50,8 @@ struct Config {
   struct Ipsec {
     std::filesystem::path key_file = "/etc/ipsec/keys";
     std::chrono::seconds key_rotation_duration{300};
-    std::chrono::seconds rotate_every{8 * 3600};
-    std::uint32_t replay_window = 1024;  // packets
+    std::chrono::seconds rotate_every{8 * 3600};  // 0: only when the key file changes
+    std::uint32_t replay_window = 1024;           // packets
   } ipsec;
 
   struct Paths {

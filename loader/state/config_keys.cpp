@@ -99,6 +99,16 @@ struct Duration {
   static std::string text(std::chrono::seconds value) { return duration_text(value); }
 };
 
+// 0: never.
+template <std::int64_t kMinSeconds>
+struct DurationOrNever : Duration<kMinSeconds> {
+  static Result<std::chrono::seconds> parse(std::string_view text) {
+    const auto value = parse_duration(text);
+    if (value && value->count() == 0) return value;
+    return Duration<kMinSeconds>::parse(text);
+  }
+};
+
 struct Path {
   static constexpr auto kShape = ValueShape::kText;
   static constexpr std::string_view kValueName = "PATH";
@@ -217,7 +227,11 @@ constexpr auto kKeys = std::to_array<ConfigKey>({
         {"nodeIPs", "node-ips", "this node's own addresses", "those of its node object, else the uplink's"}),
     list<PodCidr, FIELD(pod_cidrs)>(
         {"podCIDRs", "pod-cidrs", "the addresses of this node's own pods", "those of its node object"}),
-    scalar<Choice<Routing>, FIELD(routing)>({"routing", "routing", "native, or inside the CNI's VXLAN", ""}),
+    list<NodeIp, FIELD(router_ips)>(
+        {"routerIPs", "router-ips", "this node's ends of ESP inside VXLAN", "those of its node object"}),
+    scalar<Choice<Routing>, FIELD(routing)>(
+        {"routing", "routing", "native: the underlay routes pod addresses; vxlan: packets to pods go into cilium_vxlan",
+         ""}),
     scalar<Choice<Delivery>, FIELD(delivery)>(
         {"delivery", "delivery",
          "where decrypted packets enter the host stack: at the tunnel device, or at the uplink because of rp_filter",
@@ -231,11 +245,11 @@ constexpr auto kKeys = std::to_array<ConfigKey>({
     scalar<Number<std::uint16_t, 0, 65535>, FIELD(wireguard.persistent_keepalive)>(
         {"wireguard.persistentKeepalive", "wireguard-persistent-keepalive",
          "seconds between packets that keep a NAT open; 0: none", ""}),
-    scalar<Path, FIELD(ipsec.key_file)>({"ipsec.keyFile", "ipsec-key-file", "the pre-shared keys", ""}),
-    scalar<Duration<1>, FIELD(ipsec.key_rotation_duration)>(
-        {"ipsec.keyRotationDuration", "ipsec-key-rotation-duration", "how long an old key is still accepted", ""}),
-    scalar<Duration<60>, FIELD(ipsec.rotate_every)>(
-        {"ipsec.rotateEvery", "ipsec-rotate-every", "how often session keys change", ""}),
+    scalar<Path, FIELD(ipsec.key_file)>({"ipsec.keyFile", "ipsec-key-file", "the pre-shared key", ""}),
+    scalar<Duration<10>, FIELD(ipsec.key_rotation_duration)>(
+        {"ipsec.keyRotationDuration", "ipsec-key-rotation-duration", "how long an old key is accepted at most", ""}),
+    scalar<DurationOrNever<60>, FIELD(ipsec.rotate_every)>(
+        {"ipsec.rotateEvery", "ipsec-rotate-every", "how often session keys change; 0s: with the key file only", ""}),
     // XFRMA_REPLAY_ESN_MAX of the kernel is 4096.
     scalar<Number<std::uint32_t, 32, 4096>, FIELD(ipsec.replay_window)>(
         {"ipsec.replayWindow", "ipsec-replay-window", "packets that may arrive out of order", ""}),

@@ -237,9 +237,7 @@ Result<> check_supported(const LoadedConfig& loaded) {
     return fail(Error::misuse(origin_text(loaded, path) + ": " + std::string(path) + ": " + value +
                               " is not supported by this version"));
   };
-  if (config.encryption == Encryption::kIpsec) return refuse("encryption");
   if (config.node_encryption) return refuse("nodeEncryption");
-  if (config.routing == Routing::kVxlan) return refuse("routing");
   if (config.nodes.source != "file") return refuse("nodes.source");
   return {};
 }

@@ -42,7 +42,7 @@ struct LoadedConfig {
 // Errors are misuses with file, line, key and reason.
 Result<LoadedConfig> load_config(const ConfigSources& sources);
 
-// Refuses what this version cannot do (ipsec, vxlan, node encryption, sources other than `file`), naming the line or
+// Refuses what this version cannot do (node encryption, sources other than `file`), naming the line or
 // flag that asks for it. Apart from load_config so that a view or a removal works with any configuration.
 Result<> check_supported(const LoadedConfig& loaded);
 

@@ -11,7 +11,10 @@ namespace {
 void overlay(Node& node, const Node& object) {
   if (!object.node_ips.empty()) node.node_ips = object.node_ips;
   if (!object.pod_cidrs.empty()) node.pod_cidrs = object.pod_cidrs;
+  if (!object.router_ips.empty()) node.router_ips = object.router_ips;
   if (object.wireguard_key) node.wireguard_key = object.wireguard_key;
+  if (object.ipsec_key_id) node.ipsec_key_id = object.ipsec_key_id;
+  if (!object.ipsec_sessions.empty()) node.ipsec_sessions = object.ipsec_sessions;
   for (const auto& [key, value] : object.labels) node.labels.insert_or_assign(key, value);
 }
 

@@ -2,6 +2,8 @@
 #include "loader/state/node_fields.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <map>
 
 #include "loader/state/object_names.hpp"
 #include "loader/state/value_parsers.hpp"
@@ -48,19 +50,110 @@ Result<> read_labels(const Field& metadata, Node& node) {
   return {};
 }
 
-Result<> read_key(const Field& metadata, Node& node) {
-  const auto annotations = member(metadata, "annotations", Kind::kMap);
-  if (!annotations) return fail(annotations.error());
-  if (annotations->value == nullptr) return {};
+// An annotation's text; no value where there is none.
+Result<Field> annotation(const Field& annotations, std::string_view name) {
+  Field field{annotations.value == nullptr ? nullptr : annotations.value->find(name),
+              annotations.path + "[" + std::string(name) + "]"};
+  if (field.value != nullptr && field.value->kind != Kind::kString) return wrong_kind(field, Kind::kString);
+  return field;
+}
+
+Result<> read_key(const Field& annotations, Node& node) {
   for (const auto name : {kKeyAnnotation, kOldKeyAnnotation}) {
-    const auto* value = annotations->value->find(name);
-    if (value == nullptr) continue;
-    const Field field{value, annotations->path + "[" + std::string(name) + "]"};
-    if (value->kind != Kind::kString) return wrong_kind(field, Kind::kString);
-    auto key = keys::PublicKey::parse(value->text);
-    if (!key) return fail(std::move(key.error()).context(field.path));
+    const auto field = annotation(annotations, name);
+    if (!field) return fail(field.error());
+    if (field->value == nullptr) continue;
+    auto key = keys::PublicKey::parse(field->value->text);
+    if (!key) return fail(std::move(key.error()).context(field->path));
     node.wireguard_key = *key;
     return {};
+  }
+  return {};
+}
+
+Result<> read_router_ips(const Field& annotations, Node& node) {
+  for (const auto name : {kRouterIp4Annotation, kRouterIp6Annotation}) {
+    const auto field = annotation(annotations, name);
+    if (!field) return fail(field.error());
+    if (field->value == nullptr) continue;
+    auto address = parse_node_ip(field->value->text);
+    if (!address) return fail(std::move(address.error()).context(field->path));
+    add_once(node.router_ips, *address);
+  }
+  return {};
+}
+
+constexpr NumberRange kKeyIds{1, 15};
+
+// "3=a,4=b" as {3: a, 4: b}.
+using ByKeyId = std::map<std::uint8_t, std::string>;
+Result<ByKeyId> list_by_key_id(const Field& annotations, std::string_view name) {
+  const auto field = annotation(annotations, name);
+  if (!field) return fail(field.error());
+  ByKeyId out;
+  std::string_view rest = field->value == nullptr ? std::string_view() : field->value->text;
+  while (!rest.empty()) {
+    const auto entry = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), entry.size() + 1));
+    const auto sign = entry.find('=');
+    const auto id = parse_number(entry.substr(0, sign), kKeyIds);
+    if (sign == std::string_view::npos || !id) return fail_at(*field, "has to be a list of ID=VALUE, ID from 1 to 15");
+    if (!out.emplace(*id, entry.substr(sign + 1)).second) return fail_at(*field, "has an ID twice");
+  }
+  return out;
+}
+
+Result<std::uint32_t> parse_tag(const std::string& text) {
+  std::uint32_t tag = 0;
+  const auto* end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data(), end, tag, 16);
+  constexpr std::size_t kDigits = 7;
+  if (error != std::errc{} || stopped != end || text.size() != kDigits || tag < 16) {
+    return fail(Error::misuse("is not a tag of seven hex digits"));
+  }
+  return tag;
+}
+
+Result<> read_ipsec_sessions(const Field& annotations, Node& node) {
+  const auto keys = list_by_key_id(annotations, kIpsecKeyAnnotation);
+  const auto tags = list_by_key_id(annotations, kIpsecTagAnnotation);
+  const auto psks = list_by_key_id(annotations, kIpsecPskAnnotation);
+  for (const auto* list : {&keys, &tags, &psks}) {
+    if (!*list) return fail(list->error());
+  }
+  const auto where = [&](std::string_view name, std::uint8_t id) {
+    return annotations.path + "[" + std::string(name) + "]: key ID " + std::to_string(id);
+  };
+  for (const auto& [id, text] : *keys) {
+    if (!tags->contains(id) || !psks->contains(id)) {
+      return fail(Error::misuse(where(kIpsecKeyAnnotation, id) + ": has no SPI tag or pre-shared key ID beside it"));
+    }
+    auto key = keys::PublicKey::parse(text);
+    if (!key) return fail(std::move(key.error()).context(where(kIpsecKeyAnnotation, id)));
+    auto tag = parse_tag(tags->at(id));
+    if (!tag) return fail(std::move(tag.error()).context(where(kIpsecTagAnnotation, id)));
+    auto psk = parse_number(psks->at(id), kKeyIds);
+    if (!psk) return fail(std::move(psk.error()).context(where(kIpsecPskAnnotation, id)));
+    node.ipsec_sessions.push_back({id, *key, *tag, static_cast<std::uint8_t>(*psk)});
+  }
+  return {};
+}
+
+Result<> read_ipsec_key_id(const Field& annotations, Node& node) {
+  const auto field = annotation(annotations, kIpsecKeyIdAnnotation);
+  if (!field) return fail(field.error());
+  if (field->value == nullptr) return {};
+  auto id = parse_number(field->value->text, kKeyIds);
+  if (!id) return fail(std::move(id.error()).context(field->path));
+  node.ipsec_key_id = static_cast<std::uint8_t>(*id);
+  return {};
+}
+
+Result<> read_annotations(const Field& metadata, Node& node) {
+  const auto annotations = member(metadata, "annotations", Kind::kMap);
+  if (!annotations) return fail(annotations.error());
+  for (const auto read : {read_key, read_router_ips, read_ipsec_key_id, read_ipsec_sessions}) {
+    if (auto done = read(*annotations, node); !done) return done;
   }
   return {};
 }
@@ -74,23 +167,23 @@ Result<Node> read_metadata(const Field& object) {
   Node node;
   node.name = *name;
   if (auto read = read_labels(*metadata, node); !read) return fail(std::move(read.error()));
-  if (auto read = read_key(*metadata, node); !read) return fail(std::move(read.error()));
+  if (auto read = read_annotations(*metadata, node); !read) return fail(std::move(read.error()));
   return node;
 }
 
-// Entries of type InternalIP; others (host names, external addresses, router IPs) are not where nodes send.
+// Entries of type InternalIP, and a CNI's router addresses; others (host names, external addresses) are not for us.
 Result<> read_addresses(const Field& parent, std::string_view address_name, Node& node) {
   const auto entries = elements(parent, "addresses", Kind::kMap);
   if (!entries) return fail(entries.error());
   for (const auto& entry : *entries) {
     const auto type = required_text(entry, "type");
     if (!type) return fail(type.error());
-    if (*type != kInternalIp) continue;
+    if (*type != kInternalIp && *type != kRouterIp) continue;
     const auto text = required_text(entry, address_name);
     if (!text) return fail(text.error());
     auto address = parse_node_ip(*text);
     if (!address) return fail(std::move(address.error()).context(path_of(entry, address_name)));
-    add_once(node.node_ips, *address);
+    add_once(*type == kRouterIp ? node.router_ips : node.node_ips, *address);
   }
   return {};
 }

@@ -9,6 +9,16 @@ namespace sheath::state {
 inline constexpr std::string_view kKeyAnnotation = "network.cilium.io/wg-pub-key";
 // The name of the same annotation in Cilium's first releases with WireGuard.
 inline constexpr std::string_view kOldKeyAnnotation = "io.cilium.network.wg-pub-key";
+// IPsec: the ID of the key file's key, and of each session, as lists "3=…,4=…" by key ID: the public key in base64, the
+// SPI tag as seven hex digits, the ID of the pre-shared key.
+inline constexpr std::string_view kIpsecKeyIdAnnotation = "sheath.io/ipsec-key-id";
+inline constexpr std::string_view kIpsecKeyAnnotation = "sheath.io/ipsec-pub-key";
+inline constexpr std::string_view kIpsecTagAnnotation = "sheath.io/ipsec-spi-tag";
+inline constexpr std::string_view kIpsecPskAnnotation = "sheath.io/ipsec-psk-id";
+// Cilium's router addresses.
+inline constexpr std::string_view kRouterIp4Annotation = "network.cilium.io/ipv4-cilium-host";
+inline constexpr std::string_view kRouterIp6Annotation = "network.cilium.io/ipv6-cilium-host";
+inline constexpr std::string_view kRouterIp = "CiliumInternalIP";
 inline constexpr std::string_view kManagedByLabel = "app.kubernetes.io/managed-by";
 inline constexpr std::string_view kManagedBySheath = "sheath";
 inline constexpr std::string_view kInternalIp = "InternalIP";

@@ -30,8 +30,11 @@ Result<Node> own_node(const Config& config, std::span<const NodeObject> objects,
   Node node = std::move((*merged)[config.node_name]);
   node.name = config.node_name;
   node.wireguard_key.reset();
+  node.ipsec_key_id.reset();
+  node.ipsec_sessions.clear();
   if (!config.pod_cidrs.empty()) node.pod_cidrs = config.pod_cidrs;
   if (!config.node_ips.empty()) node.node_ips = config.node_ips;
+  if (!config.router_ips.empty()) node.router_ips = config.router_ips;
   if (node.node_ips.empty()) std::ranges::copy_if(uplink_addresses, std::back_inserter(node.node_ips), is_node_ip);
 
   if (node.pod_cidrs.empty()) return no_pod_cidrs(config, !own.empty());

@@ -12,8 +12,9 @@ check help-json-of-a-command help map dump -o json
 check help-of-a-group help node
 check help-option-of-a-command map dump metrics --help
 check help-of-an-unknown-command help aply
-for command in apply unload status 'node list' 'endpoint list' 'map list' 'map dump' 'config view' 'config check' \
-  version help; do
+for command in apply unload status 'encrypt status' 'key generate' 'key rotate' 'key inspect' \
+  'node list' 'endpoint list' 'map list' 'map dump' \
+  'config view' 'config check' version help; do
   # shellcheck disable=SC2086
   check "help-of-${command// /-}" help $command
 done
@@ -39,7 +40,24 @@ check map-not-dumpable map dump events
 check map-none-pinned map list --bpffs /sys/fs/bpf/sheath-of-no-node
 check dry-run-and-wait apply --dry-run --wait 5s
 check wait-not-a-duration apply --wait soon
-check unsupported-encryption apply --encryption ipsec
+check unsupported-node-encryption apply --node-encryption
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+check key-generate-no-id key generate
+check key-generate-bad-id key generate --id 16
+check key-generate-bad-size key generate --id 3 --size 160
+check key-generate-bad-algorithm key generate --id 3 --algorithm 'gcm(aes)'
+for good in "$data"/keys/good-*; do
+  chmod 600 "$good"
+  check "key-inspect-$(basename "$good")" key inspect --file "$good"
+done
+check key-inspect-json key inspect --file "$data/keys/good-aes" -o json
+check key-inspect-none key inspect --file "$data/keys/absent"
+check key-inspect-folder key inspect --file "$data/keys"
+for bad in "$data"/keys/bad-*; do
+  chmod 600 "$bad"
+  check "key-inspect-$(basename "$bad")" key inspect --file "$bad"
+done
 
 # --- config view -----------------------------------------------------------------------------------------------------
 check view-defaults config view --node-name node-a

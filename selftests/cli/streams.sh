@@ -42,3 +42,26 @@ expect 'nodes-empty-folder-is-a-warning' 0 "warning: no nodes in $scratch/none*"
 code=0
 diff "$scratch/once" "$scratch/again" >"$scratch/stderr" || code=$?
 expect 'config-view-can-be-loaded-again' 0 ''
+
+# --- keys that change with each run ----------------------------------------------------------------------------------
+key_pattern='^3 rfc4106\(gcm\(aes\)\) [0-9a-f]{40} 128$'
+code=0
+"$binary" key generate --id 3 >"$scratch/keys" 2>"$scratch/stderr" || code=$?
+grep -qE "$key_pattern" "$scratch/keys" || code=99
+expect 'key-generate-prints-the-line' 0 ''
+
+chmod 644 "$scratch/keys"
+code=0
+"$binary" key inspect --file "$scratch/keys" >/dev/null 2>"$scratch/stderr" || code=$?
+expect 'key-file-for-all-to-read-is-refused' 2 "error: key file $scratch/keys: others than its owner have access*"
+
+chmod 600 "$scratch/keys"
+code=0
+"$binary" key rotate --file "$scratch/keys" >"$scratch/rotated" 2>"$scratch/stderr" || code=$?
+grep -qE '^4 rfc4106\(gcm\(aes\)\) [0-9a-f]{40} 128$' "$scratch/keys" || code=99
+expect 'key-rotate-writes-the-next-one' 0 ''
+
+# Not one byte of a key in what the commands say of key files, good or bad: every key of data/keys begins with 5eed.
+code=0
+! grep -rl '5eed' "$folder"/golden/key-* >"$scratch/stderr" || code=1
+expect 'no-key-byte-in-any-output' 0 ''

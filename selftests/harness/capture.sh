@@ -62,18 +62,29 @@ count_pod_frames() { count_frames "$1" "$POD_ADDRESSES or (vlan and $POD_ADDRESS
 # What should have been encrypted and was not: frames of pods in clear, and marked payload anywhere.
 count_plaintext() { echo $(($(count_pod_frames "$1") + $(count_marked "$1"))); }
 count_wireguard() { count_frames "$1" 'udp port 51871'; }
+# In VXLAN, ESP is the protocol of the inner IPv4 header: UDP 8, VXLAN 8, Ethernet 14, and the tenth byte from there.
+readonly ESP_IN_VXLAN='(ip and udp dst port 8472 and udp[39] == 50)'
+# What encrypted packets of this cluster look like on the wire.
+encrypted_filter() {
+  case $CLUSTER_ENCRYPTION/$CLUSTER_ROUTING in
+    ipsec/vxlan) echo "$ESP_IN_VXLAN" ;;
+    ipsec/*) echo '(ip proto 50 or ip6 proto 50)' ;;
+    *) echo 'udp port 51871' ;;
+  esac
+}
+count_encrypted() { count_frames "$1" "$(encrypted_filter)"; }
 # Encrypted packets that came in fragments: the inner ones were larger than the tunnel could carry.
 count_outer_fragments() { count_frames "$1" '(ip[6:2] & 0x3fff != 0) or (ip6[6] == 44)'; }
-# Everything but WireGuard and what links need to live: ARP, neighbour discovery, multicast groups, our sentinels.
+# Everything but what is encrypted and what links need to live: ARP, neighbour discovery, multicast groups, our sentinels.
 count_unexpected() {
-  count_frames "$1" 'not (udp port 51871 or arp or host 172.18.0.1 or
-    (icmp6 and (ip6[40] >= 130 and ip6[40] <= 143)) or (ip6 multicast and ip6[6] == 0))'
+  count_frames "$1" "not ($(encrypted_filter) or arp or host 172.18.0.1 or
+    (icmp6 and (ip6[40] >= 130 and ip6[40] <= 143)) or (ip6 multicast and ip6[6] == 0))"
 }
 
 # check_encrypted WHAT [FILE]: the onlooker's verdict on a capture in which WHAT took place.
 check_encrypted() {
   local file=${2-$CAPTURE_FILE}
-  check_above "$1: the wire carries WireGuard" 0 "$(count_wireguard "$file")"
+  check_above "$1: the wire carries encrypted packets ($CLUSTER_ENCRYPTION)" 0 "$(count_encrypted "$file")"
   check_silent "$1" "$file"
 }
 

@@ -17,12 +17,16 @@
 # `outside` is the default gateway, the rest of the world, and whoever else can put frames on this wire.
 #
 # Set before sourcing, if wanted: CLUSTER_PREFIX (put before each namespace's name; unique on a machine that others use
-# too), CLUSTER_RUN (folder for everything that is written), CLUSTER_RP_FILTER (0, 1 or 2 on all nodes).
+# too), CLUSTER_RUN (folder for everything that is written), CLUSTER_RP_FILTER (0, 1 or 2 on all nodes),
+# CLUSTER_ENCRYPTION (wireguard or ipsec), CLUSTER_ROUTING (native; with vxlan the nodes have no routes to each other's
+# pods).
 
 HARNESS_DIR=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 REPO_DIR=$(cd -- "$HARNESS_DIR/../.." && pwd)
 CLUSTER_PREFIX=${CLUSTER_PREFIX-}
 CLUSTER_RP_FILTER=${CLUSTER_RP_FILTER-0}
+CLUSTER_ENCRYPTION=${CLUSTER_ENCRYPTION-wireguard}
+CLUSTER_ROUTING=${CLUSTER_ROUTING-native}
 CLUSTER_RUN=${CLUSTER_RUN-$(mktemp -d /tmp/sheath-cluster.XXXXXX)}
 SHEATH_BUILD=${SHEATH_BUILD-$REPO_DIR/build/release}
 export PATH="$SHEATH_BUILD/loader/cli:$SHEATH_BUILD/selftests/harness:/usr/sbin:/sbin:$PATH"
@@ -51,6 +55,7 @@ declare -A POD_HOST=([pod-control]=10 [pod-worker]=195 [pod-local]=20 [pod-worke
 
 node_ip4() { echo "172.18.0.${NODE_HOST[$1]}"; }
 node_ip6() { echo "fd00:172:18::${NODE_HOST[$1]}"; }
+router_ip4() { echo "10.244.${NODE_NET[$1]}.247"; }
 pod_cidr4() { echo "10.244.${NODE_NET[$1]}.0/24"; }
 pod_cidr6() { echo "fd00:10:244:${NODE_NET[$1]}::/64"; }
 pod_ip4() { echo "10.244.${NODE_NET[${POD_NODE[$1]}]}.${POD_HOST[$1]}"; }
@@ -130,7 +135,9 @@ addr add $(node_ip4 "$node")/24 dev eth0
 addr add $(node_ip6 "$node")/64 dev eth0 nodad
 route add default via 172.18.0.66 dev eth0
 route add default via fd00:172:18::66 dev eth0"
-  for other in "${NODES[@]}"; do [[ $other == "$node" ]] || routes_to "$other"; done
+  if [[ $CLUSTER_ROUTING == native ]]; then
+    for other in "${NODES[@]}"; do [[ $other == "$node" ]] || routes_to "$other"; done
+  fi
   for pod in "${PODS[@]}"; do
     [[ ${POD_NODE[$pod]} == "$node" ]] || continue
     echo "link set lxc_$pod up

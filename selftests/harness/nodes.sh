@@ -4,17 +4,19 @@
 #
 #   $CLUSTER_RUN/nodes/            nodes.json, as `kubectl get nodes -o json` prints it, and what the nodes publish
 #   $CLUSTER_RUN/NODE/config.yaml  and bin/sheath (with the node's namespace and configuration), run/, state/
+#   $CLUSTER_RUN/NODE/keys         its copy of the IPsec key file, as a mounted Secret would bring it
 #   $CLUSTER_BPFFS/NODE/           its pins
 
 CLUSTER_BPFFS=/sys/fs/bpf/${CLUSTER_PREFIX}sheath
 
 # node_object NAME HOST NET: one Node, as the API server would print it.
 node_object() {
-  local labels='{}'
+  local labels='{}' annotations='{}'
   [[ $1 != *control-plane ]] || labels='{"node-role.kubernetes.io/control-plane": ""}'
+  [[ $CLUSTER_ROUTING != vxlan ]] || annotations="{\"network.cilium.io/ipv4-cilium-host\": \"10.244.$3.247\"}"
   cat <<JSON
 {"apiVersion": "v1", "kind": "Node",
- "metadata": {"name": "$1", "labels": $labels},
+ "metadata": {"name": "$1", "labels": $labels, "annotations": $annotations},
  "spec": {"podCIDR": "10.244.$3.0/24", "podCIDRs": ["10.244.$3.0/24", "fd00:10:244:$3::/64"]},
  "status": {"addresses": [{"type": "InternalIP", "address": "172.18.0.$2"},
                           {"type": "InternalIP", "address": "fd00:172:18::$2"},
@@ -40,12 +42,14 @@ nodes_write() {
 config_write() {
   cat >"$CLUSTER_RUN/$1/config.yaml" <<YAML
 nodeName: $1
-encryption: wireguard
+encryption: $CLUSTER_ENCRYPTION
+routing: $CLUSTER_ROUTING
 mode: strict
 devices: [eth0]
 clusterPodCIDRs: [10.244.0.0/16, "fd00:10:244::/56"]
 nodes: {source: file, path: $CLUSTER_RUN/nodes}
 wireguard: {privateKeyFile: $CLUSTER_RUN/$1/state/wireguard.key}
+ipsec: {keyFile: $CLUSTER_RUN/$1/keys}
 paths: {bpffs: $CLUSTER_BPFFS/$1, run: $CLUSTER_RUN/$1/run, state: $CLUSTER_RUN/$1/state}
 YAML
 }
@@ -59,6 +63,17 @@ SH
   chmod +x "$CLUSTER_RUN/$1/bin/sheath"
 }
 
+# key_install LINE [NODE...]: the key file of these nodes, or of all; as kubelet replaces a mounted Secret, in one rename.
+key_install() {
+  local line=$1 node
+  shift
+  (($# > 0)) || set -- "${NODES[@]}"
+  for node in "$@"; do
+    (umask 077 && printf '%s' "$line" >"$CLUSTER_RUN/$node/keys.new")
+    mv "$CLUSTER_RUN/$node/keys.new" "$CLUSTER_RUN/$node/keys"
+  done
+}
+
 nodes_prepare() {
   local node
   mkdir -p "$CLUSTER_RUN/nodes"
@@ -67,6 +82,7 @@ nodes_prepare() {
     config_write "$node"
     wrapper_write "$node"
   done
+  [[ $CLUSTER_ENCRYPTION != ipsec ]] || key_install "$(sheath key generate --id 3)"
   nodes_write "${NODES[@]}"
   mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
 }
@@ -98,8 +114,13 @@ each_node() {
   return "$failed"
 }
 
-# cluster_apply [FLAGS...]: every node learns every other's key: one round to publish, one to read.
+# cluster_apply [FLAGS...]: every node learns every other's key. With WireGuard, one round to publish and one to read;
+# with IPsec the nodes have to hear each other before they send, so all of them stay until they have.
 cluster_apply() {
+  if [[ $CLUSTER_ENCRYPTION == ipsec ]]; then
+    each_node sheath_on apply --wait 60s "$@"
+    return
+  fi
   each_node sheath_on apply "$@"
   each_node sheath_on apply "$@"
 }
@@ -117,6 +138,8 @@ config_set() {
 snapshot() {
   local map pins=$CLUSTER_BPFFS/$1
   on "$1" wg showconf cilium_wg0 2>&1 | sha256sum
+  on "$1" ip xfrm state 2>&1 | grep -E '^src|proto|mark|aead|auth|enc|if_id' | sha256sum
+  on "$1" ip xfrm policy
   on "$1" ip -o link show | sed 's/ state .*//; s/ qdisc .*//'
   on "$1" ip rule
   on "$1" ip route show table all

@@ -75,16 +75,65 @@ TEST_CASE("engine: program settings survive the way into the kernel's constants 
   const auto config = to_config(settings, 7, 2);
   CHECK(config.tunnel_ifindex == 7);
   CHECK(config.uplink_ifindex == 2);
-  CHECK(to_settings(config, 7, {{2, "eth0"}}) == settings);
-  CHECK(to_settings(config, 8, {{2, "eth0"}}).tunnel == plan::TunnelReference::kStale);
-  CHECK(to_settings(config, 0, {{2, "eth0"}}).tunnel == plan::TunnelReference::kStale);
-  CHECK(to_settings(config, 7, {}).uplink == "?");
+  CHECK(to_settings(config, {7, 0}, {{2, "eth0"}}) == settings);
+  CHECK(to_settings(config, {8, 0}, {{2, "eth0"}}).tunnel == plan::TunnelReference::kStale);
+  CHECK(to_settings(config, {0, 0}, {{2, "eth0"}}).tunnel == plan::TunnelReference::kStale);
+  CHECK(to_settings(config, {7, 0}, {}).uplink == "?");
 }
 
 TEST_CASE("engine: a fenced program knows no tunnel, even where there is one") {
   const plan::ProgramSettings fenced;
   CHECK(to_config(fenced, 7, 0).tunnel_ifindex == 0);
-  CHECK(to_settings(to_config(fenced, 7, 0), 7, {}) == fenced);
+  CHECK(to_settings(to_config(fenced, 7, 0), {7, 0}, {}) == fenced);
+}
+
+TEST_CASE("engine: an IPsec program's tunnel is cilium_xfrm0, whatever index cilium_wg0 has") {
+  plan::ProgramSettings settings;
+  settings.tunnel = plan::TunnelReference::kTunnel;
+  settings.engine = plan::Engine::kIpsec;
+  settings.overlay = true;
+  settings.vxlan_port = 8472;
+  const auto config = to_config(settings, 9, 0);
+  CHECK(to_settings(config, {7, 9}, {}) == settings);
+  CHECK(to_settings(config, {9, 0}, {}).tunnel == plan::TunnelReference::kStale);
+}
+
+TEST_CASE("engine: ESP states and policies survive the way into the kernel's words and back") {
+  const plan::TunnelEnds ends{IpAddress::parse("172.18.0.2").value(), IpAddress::parse("172.18.0.4").value()};
+  for (const auto use : {plan::StateUse::kTransmit, plan::StateUse::kReceive}) {
+    const plan::EspState state{use, 0x48da, 3, ends, 0xabc0123};
+    const auto xfrm = to_xfrm(state, 1024);
+    CHECK(from_xfrm(xfrm) == state);
+    CHECK(xfrm.source == (use == plan::StateUse::kTransmit ? ends.own : ends.peer));
+    CHECK(xfrm.esn);
+    CHECK(xfrm.af_unspec);
+  }
+  const plan::EspPolicy policy{
+      Cidr::parse("10.244.1.0/24").value(), Cidr::parse("10.244.2.0/24").value(), 0x48da, 3, ends, 0xabc0123};
+  const auto xfrm = to_xfrm(policy);
+  CHECK(from_xfrm(xfrm) == policy);
+  CHECK(xfrm.mark->value == 0x48da3e00);
+  CHECK(xfrm.mark->mask == 0xffffff00);
+}
+
+TEST_CASE("engine: what goes out encrypted carries no key ID in its mark, which others' rules would take for theirs") {
+  const plan::TunnelEnds ends{IpAddress::parse("172.18.0.2").value(), IpAddress::parse("172.18.0.4").value()};
+  const auto xfrm = to_xfrm(plan::EspState{plan::StateUse::kTransmit, 2, 12, ends, 0xabc012c}, 1024);
+  CHECK(xfrm.output_mark->value == 0xe00);
+  CHECK(xfrm.output_mark->mask == 0xffffffff);
+}
+
+TEST_CASE("engine: states and policies that are not of our making are not ours") {
+  netlink::XfrmState state;
+  state.reqid = 1;
+  CHECK_FALSE(from_xfrm(state).has_value());
+  state.output_mark = {0x20d01, 0xffffffff};
+  CHECK_FALSE(from_xfrm(state).has_value());
+  state.output_mark = {0x23d00, 0xffffffff};
+  CHECK(from_xfrm(state).has_value());
+  state.reqid = 2;
+  CHECK_FALSE(from_xfrm(state).has_value());
+  for (const auto& policy : delivery_policies()) CHECK_FALSE(from_xfrm(policy).has_value());
 }
 
 TEST_CASE("engine: the change of a peer that is gone does not bring it back") {

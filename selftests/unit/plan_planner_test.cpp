@@ -57,7 +57,7 @@ struct Scene {
   void put(const state::Node& node) { cluster[node.name] = node; }
 
   Desired desired(const Actual& actual) const {
-    auto out = build_desired({config, cluster, facts, actual.maps, Publication{"/nodes/node0.json", "object"}});
+    auto out = build_desired({config, cluster, facts, actual, Publication{"/nodes/node0.json", "object"}});
     REQUIRE(out.has_value());
     return std::move(*out);
   }

@@ -75,6 +75,7 @@ podDevices: ["lxc*"]
 clusterPodCIDRs: [10.244.0.0/16, "fd00:10:244::/56"]
 nodeIPs: [172.18.0.4, "fd00:172:18::4"]
 podCIDRs: [10.244.1.0/24, "fd00:10:244:1::/64"]
+routerIPs: [10.244.1.247]
 routing: vxlan
 delivery: uplink
 nodes: {source: etcd, path: /n}
@@ -95,6 +96,7 @@ paths: {bpffs: /b, run: /r, state: /s}
   CHECK(config.cluster_pod_cidrs.at(1).text() == "fd00:10:244::/56");
   CHECK(config.node_ips.at(0).text() == "172.18.0.4");
   CHECK(config.pod_cidrs.at(1).text() == "fd00:10:244:1::/64");
+  CHECK(config.router_ips.at(0).text() == "10.244.1.247");
   CHECK(config.routing == Routing::kVxlan);
   CHECK(config.delivery == Delivery::kUplink);
   CHECK(config.nodes.source == "etcd");
@@ -230,9 +232,7 @@ TEST_CASE("configuration: what this version cannot do is refused where it is ask
     const char* error;
   };
   const Case cases[] = {
-      {"encryption: ipsec\n", ":1: encryption: ipsec is not supported by this version"},
       {"mode: strict\nnodeEncryption: true\n", ":2: nodeEncryption: true is not supported by this version"},
-      {"routing: vxlan\n", ":1: routing: vxlan is not supported by this version"},
       {"nodes:\n  source: kubernetes\n", ":2: nodes.source: kubernetes is not supported by this version"},
   };
   for (const auto& c : cases) {
@@ -243,9 +243,9 @@ TEST_CASE("configuration: what this version cannot do is refused where it is ask
     CHECK(checked.error().what() == loaded.file + c.error);
     CHECK(checked.error().kind() == sheath::ErrorKind::kMisuse);
   }
-  const auto by_flag = load("", {{"encryption", "ipsec"}, {"node-name", "n"}});
+  const auto by_flag = load("", {{"node-encryption", "true"}, {"node-name", "n"}});
   CHECK(check_supported(*by_flag.result).error().what() ==
-        "--encryption: encryption: ipsec is not supported by this version");
+        "--node-encryption: nodeEncryption: true is not supported by this version");
   CHECK(check_supported(*load("encryption: none\n", {{"node-name", "n"}}).result));
 }
 

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/plan/ipsec_desired.hpp"
+
+#include <algorithm>
+
+#include "loader/keys/session.hpp"
+#include "loader/plan/ipsec_plan.hpp"
+#include "maps/marks.h"
+
+namespace sheath::plan {
+namespace {
+
+// With ESN the kernel counts to 2^64 - 1 and then refuses (RFC 4304); there is all the time in the world from here.
+constexpr std::uint64_t kSequenceHigh = std::uint64_t{1} << 63;
+constexpr std::uint32_t kTagShift = 4;
+
+std::set<std::pair<Cidr, Cidr>> selectors_of(const std::vector<Cidr>& own, const std::vector<Cidr>& peer) {
+  std::set<std::pair<Cidr, Cidr>> out;
+  for (const auto& from : own) {
+    for (const auto& to : peer) {
+      if (from.address.family == to.address.family) out.emplace(from, to);
+    }
+  }
+  return out;
+}
+
+IpsecPeer make_peer(const std::vector<Cidr>& own_pod_cidrs, const IpsecPeerInput& input) {
+  IpsecPeer peer{input.node_id, input.ends, selectors_of(own_pod_cidrs, input.node->pod_cidrs), {}};
+  for (const auto& session : input.node->ipsec_sessions) {
+    peer.sessions[session.generation] = {session.generation, session.public_key, session.tag, session.psk_id};
+  }
+  return peer;
+}
+
+// Peers that are in the kernel only.
+void add_departed(const IpsecActual& actual, Ipsec& ipsec) {
+  std::set<std::uint16_t> known;
+  for (const auto& [name, peer] : ipsec.peers) known.insert(peer.node_id);
+  std::set<std::uint16_t> seen;
+  for (const auto& state : actual.states) seen.insert(state.state.node_id);
+  for (const auto& policy : actual.policies) seen.insert(policy.node_id);
+  for (const auto id : seen) {
+    // No node may be called so: names have no blanks.
+    if (!known.contains(id)) ipsec.peers["node " + std::to_string(id)].node_id = id;
+  }
+}
+
+class ViewBuilder {
+ public:
+  ViewBuilder(const IpsecInputs& inputs, const IpsecActual& actual, const Maps& maps, const Ipsec& ipsec)
+      : inputs_(inputs), actual_(actual), maps_(maps), ipsec_(ipsec) {}
+
+  PeerView view_of(const std::string& name, const IpsecPeer& peer) const {
+    PeerView view;
+    if (peer.ends) {
+      for (const auto& [generation, session] : peer.sessions) view.sessions.push_back(session);
+    }
+    add_states(name, peer, view);
+    add_policies(name, peer, view);
+    add_record(name, view);
+    if (const auto heard = maps_.heard.find(peer.node_id); heard != maps_.heard.end()) {
+      view.heard_keys = heard->second.keys;
+      view.heard_uses = heard->second.uses;
+    }
+    if (const auto entry = maps_.peers.find(peer.node_id); entry != maps_.peers.end() && entry->second.ready) {
+      view.in_use = static_cast<std::uint8_t>(entry->second.tx_mark >> SHEATH_MARK_KEY_SHIFT & 0xf);
+    }
+    return view;
+  }
+
+ private:
+  void add_states(const std::string& name, const IpsecPeer& peer, PeerView& view) const {
+    for (const auto& seen : actual_.states) {
+      if (seen.state.node_id != peer.node_id) continue;
+      const bool transmit = seen.state.use == StateUse::kTransmit;
+      InstalledState state{seen.state.generation, seen.state.spi >> kTagShift, session_behind(name, peer, seen)};
+      (transmit ? view.transmit : view.receive).push_back(state);
+      view.sequence_high = view.sequence_high || (transmit && seen.sequence >= kSequenceHigh);
+    }
+  }
+
+  // The peer's session that, with ours, gives the state's key, between the ends that it should have.
+  std::optional<keys::PublicKey> session_behind(const std::string& name, const IpsecPeer& peer,
+                                                const SeenState& seen) const {
+    const auto session = peer.sessions.find(seen.state.generation);
+    const auto digests = inputs_.digests.find({name, seen.state.generation});
+    if (session == peer.sessions.end() || digests == inputs_.digests.end() || seen.state.ends != peer.ends) {
+      return std::nullopt;
+    }
+    const bool transmit = seen.state.use == StateUse::kTransmit;
+    const auto& expected = transmit ? digests->second.transmit : digests->second.receive;
+    if (seen.digest && *seen.digest != expected) return std::nullopt;
+    return session->second.public_key;
+  }
+
+  void add_policies(const std::string& name, const IpsecPeer& peer, PeerView& view) const {
+    std::set<std::uint8_t> generations;
+    for (const auto& policy : actual_.policies) {
+      if (policy.node_id == peer.node_id) generations.insert(policy.generation);
+    }
+    for (const auto generation : generations) {
+      const auto wanted = policies_of(ipsec_, name, generation);
+      const bool complete = !wanted.empty() && std::ranges::includes(actual_.policies, wanted);
+      view.policies.push_back({generation, complete});
+    }
+  }
+
+  void add_record(const std::string& name, PeerView& view) const {
+    for (const auto& [generation, peers] : inputs_.recorded) {
+      if (const auto found = peers.find(name); found != peers.end()) {
+        view.recorded.push_back({generation, found->second});
+      }
+    }
+  }
+
+  const IpsecInputs& inputs_;
+  const IpsecActual& actual_;
+  const Maps& maps_;
+  const Ipsec& ipsec_;
+};
+
+}  // namespace
+
+Ipsec build_ipsec(const std::string& own_name, const std::vector<Cidr>& own_pod_cidrs, const IpsecInputs& inputs,
+                  const std::vector<IpsecPeerInput>& peers, const IpsecActual& actual, const Maps& maps) {
+  Ipsec ipsec;
+  RotationView view;
+  view.name = own_name;
+  view.sessions = inputs.sessions;
+  view.file_key_id = inputs.file_key_id;
+  view.held_psk_ids = inputs.held_psk_ids;
+  view.now = inputs.now;
+  view.timing = inputs.timing;
+  for (const auto& session : inputs.sessions) ipsec.sessions[session.generation] = session;
+  for (const auto& input : peers) ipsec.peers[input.node->name] = make_peer(own_pod_cidrs, input);
+  add_departed(actual, ipsec);
+
+  const ViewBuilder builder(inputs, actual, maps, ipsec);
+  for (const auto& [name, peer] : ipsec.peers) view.peers[name] = builder.view_of(name, peer);
+  for (const auto& input : peers) view.peers[input.node->name].key_id = input.node->ipsec_key_id;
+  ipsec.rotation = decide_rotation(view);
+  return ipsec;
+}
+
+std::uint8_t generation_in_use(const Ipsec& ipsec, const std::string& peer) {
+  const auto found = ipsec.rotation.peers.find(peer);
+  if (found == ipsec.rotation.peers.end()) return 0;
+  auto in_use = found->second.in_use;
+  for (const auto* moves : {&found->second.additions, &found->second.retirements}) {
+    for (const auto& move : *moves) {
+      if (move.kind == MoveKind::kUse) in_use = move.generation;
+    }
+  }
+  return in_use;
+}
+
+bool is_settled(const Ipsec& ipsec) {
+  const auto& decision = ipsec.rotation;
+  // A peer that is steady may still be probed, for it to say that it is, too.
+  const auto is_probe = [](const Move& move) { return move.kind == MoveKind::kProbe; };
+  const auto at_rest = [&](const auto& entry) {
+    const auto& peer = entry.second;
+    return peer.phase == RotationPhase::kSteady && std::ranges::all_of(peer.additions, is_probe) &&
+           peer.retirements.empty();
+  };
+  return !decision.draw && decision.wipe.empty() && decision.waits.empty() &&
+         std::ranges::all_of(decision.peers, at_rest);
+}
+
+}  // namespace sheath::plan

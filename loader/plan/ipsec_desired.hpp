@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "loader/keys/ipsec_algorithm.hpp"
+#include "loader/plan/model.hpp"
+#include "loader/plan/node_ids.hpp"
+#include "loader/state/node.hpp"
+
+namespace sheath::plan {
+
+// Of the keys that a pair of sessions gives.
+struct PairDigests {
+  keys::KeyDigest transmit{};
+  keys::KeyDigest receive{};
+};
+
+// What the run directory and the key file say; no key is in it.
+struct IpsecInputs {
+  std::vector<keys::IpsecAlgorithm> algorithms;  // of the key file and of the sessions
+  std::vector<OwnSession> sessions;
+  std::uint8_t file_key_id = 0;
+  std::set<std::uint8_t> held_psk_ids;
+  std::chrono::nanoseconds now{};  // CLOCK_BOOTTIME
+  RotationTiming timing;
+  std::map<std::uint8_t, std::map<std::string, keys::PublicKey>> recorded;  // by generation and peer
+  std::map<std::pair<std::string, std::uint8_t>, PairDigests> digests;      // by peer and generation
+};
+
+struct IpsecPeerInput {
+  const state::Node* node = nullptr;
+  std::uint16_t node_id = 0;
+  std::optional<TunnelEnds> ends;
+};
+
+// The engine's peers and the rotation's decision, from what is published, what the kernel has and what was heard.
+Ipsec build_ipsec(const std::string& own_name, const std::vector<Cidr>& own_pod_cidrs, const IpsecInputs& inputs,
+                  const std::vector<IpsecPeerInput>& peers, const IpsecActual& actual, const Maps& maps);
+
+// The generation that data to the peer goes under when the plan is done; 0: none.
+std::uint8_t generation_in_use(const Ipsec& ipsec, const std::string& peer);
+
+// Nothing is on its way: every peer that was decided about is steady and nobody is waited for.
+bool is_settled(const Ipsec& ipsec);
+
+}  // namespace sheath::plan

@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The story of 95_vxlan.sh with WireGuard, which needs no VXLAN around it.
+set -euo pipefail
+exec "$(dirname "${BASH_SOURCE[0]}")/95_vxlan.sh" wireguard
