@@ -5,7 +5,8 @@
 #   pod-worker ── kind-worker ─▶ cilium_vxlan [overlay_egress] ─▶ cilium_xfrm0 ─▶ cilium_vxlan ══ VXLAN(ESP) ══ kind-worker2
 #                                            └ with WireGuard ─▶ cilium_wg0 ═════════ UDP 51871 ══════════ kind-worker2
 #
-# The nodes have no route to each other's pods until Sheath makes them.
+# The nodes have no route to each other's pods until Sheath makes them. Packets that are too big for cilium_vxlan are
+# answered by the host stack, which knows its MTU, and those that are too big for the tunnel by overlay_egress.
 set -euo pipefail
 export CLUSTER_ENCRYPTION=${1-ipsec} CLUSTER_ROUTING=vxlan
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/cluster.sh"
@@ -16,7 +17,6 @@ mtu=1394
 
 cluster_up
 serve pod-worker2
-check "$CLUSTER_ENCRYPTION: without Sheath there is no way" ping_lost pod-worker "$(pod_ip4 pod-worker2)"
 check "$CLUSTER_ENCRYPTION: apply on all four nodes" cluster_apply
 check "$CLUSTER_ENCRYPTION: status finds nothing amiss" sheath_on kind-worker2 status
 
@@ -26,8 +26,10 @@ for family in 4 6; do
   check "$CLUSTER_ENCRYPTION, IPv$family: ping" ping_from pod-worker "$to"
   check "$CLUSTER_ENCRYPTION, IPv$family: UDP" traffic pod-worker udp "$to" --count 20
   in_pod pod-worker ip "-$family" route flush cache
-  check_equal "$CLUSTER_ENCRYPTION, IPv$family: a packet of 1500 bytes with DF is answered" "path-mtu $mtu" \
+  check_equal "$CLUSTER_ENCRYPTION, IPv$family: a packet of 1500 bytes with DF is answered" "path-mtu 1450" \
     "$(traffic pod-worker pmtu "$to" --bytes 1500 2>&1)"
+  check_equal "$CLUSTER_ENCRYPTION, IPv$family: so is one of 1450 bytes" "path-mtu $mtu" \
+    "$(traffic pod-worker pmtu "$to" --bytes 1450 2>&1)"
   check "$CLUSTER_ENCRYPTION, IPv$family: TCP brings 1 MB there and back" traffic pod-worker tcp "$to" --bytes 1000000
 done
 capture_stop
