@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/engine/ipsec_material.hpp"
 
-#include <time.h>
+#include <ctime>
 
 #include <algorithm>
 
