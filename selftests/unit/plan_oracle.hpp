@@ -96,7 +96,7 @@ inline std::vector<Probe> probes_of(const Desired& desired, const Actual& actual
 class Watch {
  public:
   Watch(const Desired& desired, const Actual& actual, const Probe& probe)
-      : probe_(probe), known_at_end_(desired.maps.pod_cidrs.size() > 0 && foreign(desired.maps)) {
+      : probe_(probe), known_at_end_(!desired.maps.pod_cidrs.empty() && foreign(desired.maps)) {
     if (const auto key = peer_for(actual.tunnel, probe.to)) allowed_.insert(*key);
     if (const auto key = peer_for(desired.tunnel, probe.to)) allowed_.insert(*key);
     first_ = fate_of(actual, probe.uplink, probe.source, probe.to);

@@ -98,19 +98,23 @@ class Chance {
   std::mt19937 engine_;
 };
 
+state::Node random_node(Chance& chance, int number) {
+  auto node = make_node(number);
+  if (chance.one_in(5))
+    node.wireguard_key.reset();
+  else if (chance.one_in(5))
+    node.wireguard_key = key_of(number + 100);
+  if (chance.one_in(5)) node.pod_cidrs.pop_back();
+  if (chance.one_in(5)) node.pod_cidrs.push_back(cidr("10." + two(number + 500) + ".0/24"));
+  if (chance.one_in(6)) node.node_ips = {address("fd00:172::" + std::to_string(number))};
+  return node;
+}
+
 Scene random_scene(Chance& chance) {
   Scene scene(0);
   for (int i = 1; i <= 6; ++i) {
     if (chance.one_in(4)) continue;
-    auto node = make_node(i);
-    if (chance.one_in(5))
-      node.wireguard_key.reset();
-    else if (chance.one_in(5))
-      node.wireguard_key = key_of(i + 100);
-    if (chance.one_in(5)) node.pod_cidrs.pop_back();
-    if (chance.one_in(5)) node.pod_cidrs.push_back(cidr("10." + two(i + 500) + ".0/24"));
-    if (chance.one_in(6)) node.node_ips = {address("fd00:172::" + std::to_string(i))};
-    scene.put(node);
+    scene.put(random_node(chance, i));
   }
   // A pod CIDR may move from one node to another.
   if (chance.one_in(2)) {

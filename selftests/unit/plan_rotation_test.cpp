@@ -627,6 +627,7 @@ void each_peer(RotationView& view, const std::function<void(PeerView&)>& change)
   for (auto& [name, peer] : view.peers) change(peer);
 }
 
+// The analyzer loses sight of a std::function in a list; the leak sanitizer, under which this runs, does not.
 std::vector<Broken> broken_orders() {
   const Scenario boot{.name = "boot", .steady = false};
   const Scenario rotation{.name = "rotation", .budgets = {Budget{.rotations = 1}}};
@@ -667,7 +668,7 @@ std::vector<Broken> broken_orders() {
        }),
        reboot, "data is sent that cannot be received, under 3"},
   };
-}
+}  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks)
 
 std::vector<Broken> broken_thoughts() {
   const Scenario boot{.name = "boot", .steady = false};
@@ -722,7 +723,7 @@ std::vector<Broken> broken_thoughts() {
        },
        file_and_due, "was in use, and is not any more"},
   };
-}
+}  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks)
 
 TEST_CASE("rotation model: sees each broken rule") {
   auto all = broken_orders();
