@@ -10,6 +10,7 @@
 
 #include "loader/base/result.hpp"
 #include "loader/cli/output.hpp"
+#include "loader/keys/secret.hpp"
 #include "loader/state/load_config.hpp"
 
 namespace sheath::cli {
@@ -41,6 +42,8 @@ struct Invocation {
 struct Outcome {
   std::string output;
   ExitCode code = kDone;
+  // Written instead of `output`: text with a key in it, which is in no other memory.
+  std::optional<keys::SecretBuffer> secret = std::nullopt;
 };
 
 struct CommandOption {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "loader/cli/commands.hpp"
@@ -44,6 +45,20 @@ std::string key_text(const keys::IpsecKey& key, const std::string& fingerprint) 
          " bits, ICV " + std::to_string(algorithm.icv_bits) + ", fingerprint " + fingerprint;
 }
 
+// The key's line between two texts, in secret memory.
+Result<Outcome> with_line(std::string_view before, const keys::IpsecKey& key, std::string_view after) {
+  const auto line = key.line();
+  if (!line) return fail(line.error());
+  auto secret = keys::SecretBuffer::make(before.size() + line->chars().size() + after.size());
+  if (!secret) return fail(std::move(secret.error()));
+  auto next = std::ranges::copy(before, secret->chars().begin()).out;
+  next = std::ranges::copy(line->chars(), next).out;
+  std::ranges::copy(after, next);
+  Outcome outcome;
+  outcome.secret = std::move(*secret);
+  return outcome;
+}
+
 Result<Outcome> generate(const Invocation& invocation) {
   if (!invocation.has("id")) return fail(Error::misuse("--id is missing").hint("sheath key generate --id 3"));
   const auto id = state::parse_number(option_or(invocation, "id", ""), {1, keys::kMaxKeyId});
@@ -60,15 +75,14 @@ Result<Outcome> generate(const Invocation& invocation) {
   if (!algorithm) return fail(algorithm.error());
   const auto key = keys::IpsecKey::generate(static_cast<std::uint8_t>(*id), *algorithm);
   if (!key) return fail(key.error());
-  const auto line = key->line();
-  if (!line) return fail(line.error());
-  const std::string text(line->chars().begin(), line->chars().end());
-  if (!invocation.json()) return Outcome{text + "\n"};
+  if (!invocation.json()) return with_line("", *key, "\n");
   const auto fingerprint = key->fingerprint();
   if (!fingerprint) return fail(fingerprint.error());
-  auto json = key_json(*key, *fingerprint);
-  json["key"] = text;
-  return Outcome{json_text(json)};
+  // The line needs no escapes: it goes into the text behind the last member.
+  constexpr std::string_view kEnd = "\n}\n";
+  auto json = json_text(key_json(*key, *fingerprint));
+  json.resize(json.size() - kEnd.size());
+  return with_line(json + ",\n  \"key\": \"", *key, "\"" + std::string(kEnd));
 }
 
 Result<Outcome> inspect(const Invocation& invocation) {

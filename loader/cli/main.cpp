@@ -54,7 +54,9 @@ int run_and_write(int argc, char** argv) {
   if (!line) return report(line.error());
   const auto outcome = run(std::move(*line));
   if (!outcome) return report(outcome.error());
-  const auto written = write_stdout(outcome->output);
+  const auto& secret = outcome->secret;
+  const auto written = write_stdout(secret ? std::string_view(secret->chars().data(), secret->chars().size())
+                                           : std::string_view(outcome->output));
   return written ? outcome->code : report(written.error());
 }
 

@@ -3,6 +3,7 @@
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
@@ -17,6 +18,7 @@ namespace {
 
 constexpr std::string_view kLabel = "sheath ipsec key 1";
 constexpr std::size_t kSharedSecret = 32;
+constexpr std::size_t kSha256 = 32;
 
 using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
 
@@ -80,8 +82,21 @@ std::vector<std::uint8_t> info_of(const Session& own, const KeyContext& context,
   return out;
 }
 
-Result<> hkdf(const SecretBuffer& secret, std::span<const std::uint8_t> salt, std::span<const std::uint8_t> info,
-              std::span<std::uint8_t> out) {
+// The first half of RFC 5869. OpenSSL 3.0 does both halves in one call, but leaves its copy of the salt unwiped, and
+// the salt is the pre-shared key; of an HMAC's key it wipes its copy.
+Result<SecretBuffer> extract(const SecretBuffer& secret, std::span<const std::uint8_t> salt) {
+  auto out = SecretBuffer::make(kSha256);
+  if (!out) return out;
+  unsigned int size = kSha256;
+  if (HMAC(EVP_sha256(), salt.data(), static_cast<int>(salt.size()), secret.bytes().data(), secret.bytes().size(),
+           out->bytes().data(), &size) == nullptr) {
+    return fail("OpenSSL has no HMAC-SHA256");
+  }
+  return out;
+}
+
+// The second half.
+Result<> expand(const SecretBuffer& pseudo_random, std::span<const std::uint8_t> info, std::span<std::uint8_t> out) {
   const std::unique_ptr<EVP_KDF, decltype(&EVP_KDF_free)> kdf(EVP_KDF_fetch(nullptr, "HKDF", nullptr), &EVP_KDF_free);
   const std::unique_ptr<EVP_KDF_CTX, decltype(&EVP_KDF_CTX_free)> context(kdf ? EVP_KDF_CTX_new(kdf.get()) : nullptr,
                                                                           &EVP_KDF_CTX_free);
@@ -89,9 +104,11 @@ Result<> hkdf(const SecretBuffer& secret, std::span<const std::uint8_t> salt, st
     return OSSL_PARAM_construct_octet_string(name, const_cast<std::uint8_t*>(bytes.data()), bytes.size());
   };
   char digest[] = "SHA256";
+  char mode[] = "EXPAND_ONLY";
   const std::array parameters{OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
-                              octets(OSSL_KDF_PARAM_KEY, secret.bytes()), octets(OSSL_KDF_PARAM_SALT, salt),
-                              octets(OSSL_KDF_PARAM_INFO, info), OSSL_PARAM_construct_end()};
+                              OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_MODE, mode, 0),
+                              octets(OSSL_KDF_PARAM_KEY, pseudo_random.bytes()), octets(OSSL_KDF_PARAM_INFO, info),
+                              OSSL_PARAM_construct_end()};
   if (!context || EVP_KDF_derive(context.get(), out.data(), out.size(), parameters.data()) != 1) {
     return fail("OpenSSL has no HKDF-SHA256");
   }
@@ -116,8 +133,10 @@ Result<SecretBuffer> derive_key(const Session& own, const KeyContext& context, K
   if (!secret) return fail(secret.error());
   auto out = SecretBuffer::make(own.psk().algorithm().total_bytes());
   if (!out) return out;
+  const auto pseudo_random = extract(*secret, own.psk().bytes());
+  if (!pseudo_random) return fail(pseudo_random.error());
   const auto info = info_of(own, context, use);
-  if (auto done = hkdf(*secret, own.psk().bytes(), info, out->bytes()); !done) return fail(std::move(done.error()));
+  if (auto done = expand(*pseudo_random, info, out->bytes()); !done) return fail(std::move(done.error()));
   return out;
 }
 

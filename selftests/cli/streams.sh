@@ -50,6 +50,11 @@ code=0
 grep -qE "$key_pattern" "$scratch/keys" || code=99
 expect 'key-generate-prints-the-line' 0 ''
 
+code=0
+"$binary" key generate --id 3 -o json 2>"$scratch/stderr" | jq -re .key >"$scratch/json" || code=$?
+grep -qE "$key_pattern" "$scratch/json" || code=99
+expect 'key-generate-as-json-holds-the-line' 0 ''
+
 chmod 644 "$scratch/keys"
 code=0
 "$binary" key inspect --file "$scratch/keys" >/dev/null 2>"$scratch/stderr" || code=$?
