@@ -44,7 +44,7 @@ with_object extra.json "$(node_object kind-worker2 4 2)" "a duplicate node" 'kin
 with_object extra.json "$(node_object other 77 2)" "two nodes with one pod CIDR" 'other.*kind-worker2|kind-worker2.*other'
 with_object extra.json "$(node_object other 4 8)" "two nodes with one address" 'other.*kind-worker2|kind-worker2.*other'
 with_object extra.json \
-  "$(other_node '"labels": {}' '"labels": {}, "annotations": {"network.cilium.io/wg-pub-key": "c2hvcnQ="}')" \
+  "$(other_node '"annotations": {}' '"annotations": {"network.cilium.io/wg-pub-key": "c2hvcnQ="}')" \
   "a bad key" 'extra\.json.*wg-pub-key|wg-pub-key'
 with_object extra.json "$(other_node 10.244.8.0/24 10.244.8.0/64)" "a CIDR outside its family" '10\.244\.8\.0/64'
 
