@@ -17,7 +17,7 @@ Result<engine::ApplyOptions> read_options(const Invocation& invocation) {
   return options;
 }
 
-Result<Outcome> run(const Invocation& invocation) {
+Result<Outcome> run_apply(const Invocation& invocation) {
   const auto options = read_options(invocation);
   if (!options) return fail(options.error());
   const auto loaded = state::load_config(invocation.config);
@@ -52,7 +52,7 @@ Command apply_command() {
                    {"sheath apply --dry-run", "what would be done"},
                    {"sheath apply --wait 2m", "when all nodes of a cluster start at once"},
                    {"sheath apply --mode permissive", "while not all nodes run Sheath yet"}},
-      .run = run};
+      .run = run_apply};
 }
 
 }  // namespace sheath::cli

@@ -44,7 +44,7 @@ std::string ok_text(const state::LoadedConfig& loaded, const Counts& counts) {
   return out + ", " + counted(counts.pod_cidrs, "pod CIDR") + "\n";
 }
 
-Result<Outcome> run(const Invocation& invocation) {
+Result<Outcome> run_config_check(const Invocation& invocation) {
   auto sources = invocation.config;
   if (!invocation.arguments.empty()) sources.file = invocation.arguments[0];
   const auto loaded = state::load_config(sources);
@@ -79,7 +79,7 @@ Command config_check_command() {
           .options = {},
           .examples = {{"sheath config check", ""},
                        {"sheath config check ./config.yaml --nodes-path ./nodes", "before copying them to a node"}},
-          .run = run};
+          .run = run_config_check};
 }
 
 }  // namespace sheath::cli

@@ -4,7 +4,7 @@
 namespace sheath::cli {
 namespace {
 
-Result<Outcome> run(const Invocation& invocation) {
+Result<Outcome> run_config_view(const Invocation& invocation) {
   const auto loaded = state::load_config(invocation.config);
   if (!loaded) return fail(loaded.error());
   return Outcome{invocation.json() ? state::config_json(*loaded) : state::config_yaml(*loaded)};
@@ -23,7 +23,7 @@ Command config_view_command() {
           .examples = {{"sheath config view", ""},
                        {"sheath config view --mode permissive", "what a flag would change"},
                        {"sheath config view > config.yaml", "a file to start from"}},
-          .run = run};
+          .run = run_config_view};
 }
 
 }  // namespace sheath::cli

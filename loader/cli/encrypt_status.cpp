@@ -173,7 +173,7 @@ bool is_degraded(const engine::EncryptStatus& status) {
   return false;
 }
 
-Result<Outcome> run(const Invocation& invocation) {
+Result<Outcome> run_encrypt_status(const Invocation& invocation) {
   const auto loaded = state::load_config(invocation.config);
   if (!loaded) return fail(loaded.error());
   const auto status = engine::encrypt_status(loaded->config);
@@ -194,7 +194,7 @@ Command encrypt_status_command() {
               "Exit code 3 when nothing can be sent to a peer.",
           .options = {},
           .examples = {{"sheath encrypt status", ""}, {"sheath encrypt status -o json", ""}},
-          .run = run};
+          .run = run_encrypt_status};
 }
 
 }  // namespace sheath::cli

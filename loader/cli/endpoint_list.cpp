@@ -36,7 +36,7 @@ std::string endpoints_json(const engine::Status& status) {
   return json_text(list);
 }
 
-Result<Outcome> run(const Invocation& invocation) {
+Result<Outcome> run_endpoint_list(const Invocation& invocation) {
   const auto loaded = state::load_config(invocation.config);
   if (!loaded) return fail(loaded.error());
   const auto status = engine::observe_status(loaded->config);
@@ -56,7 +56,7 @@ Command endpoint_list_command() {
               "empty without fastPath: then the host stack finds the pods.",
           .options = {},
           .examples = {{"sheath endpoint list", ""}, {"sheath endpoint list -o json", ""}},
-          .run = run};
+          .run = run_endpoint_list};
 }
 
 }  // namespace sheath::cli

@@ -90,7 +90,7 @@ Result<Outcome> group_help(const Invocation& invocation) {
   return Outcome{rows_text(rows)};
 }
 
-Result<Outcome> run(const Invocation& invocation) {
+Result<Outcome> run_help(const Invocation& invocation) {
   if (invocation.arguments.empty()) return Outcome{invocation.json() ? json_text(all_json()) : overview()};
   const auto match = find_command(invocation.arguments);
   if (!match) {
@@ -137,7 +137,7 @@ Command help_command() {
           .options = {},
           .examples = {{"sheath help apply", "options and examples of apply"},
                        {"sheath help map", "the commands about maps"}},
-          .run = run};
+          .run = run_help};
 }
 
 }  // namespace sheath::cli

@@ -169,7 +169,7 @@ Result<Dumper> find_dumper(std::string_view name) {
                   .hint(hint.empty() ? "`sheath map list` names them" : hint));
 }
 
-Result<Outcome> run(const Invocation& invocation) {
+Result<Outcome> run_map_dump(const Invocation& invocation) {
   const auto dumper = find_dumper(invocation.arguments[0]);
   if (!dumper) return fail(dumper.error());
   const auto input = open_maps(invocation);
@@ -193,7 +193,7 @@ Command map_dump_command() {
           .options = {},
           .examples = {{"sheath map dump pod_cidrs4", "which pod CIDR belongs to which node"},
                        {"sheath map dump metrics -o json", "every verdict, counted"}},
-          .run = run};
+          .run = run_map_dump};
 }
 
 }  // namespace sheath::cli

@@ -39,7 +39,7 @@ std::string maps_text(const std::vector<bpf::MapInfo>& maps, const std::filesyst
   return table.text();
 }
 
-Result<Outcome> run(const Invocation& invocation) {
+Result<Outcome> run_map_list(const Invocation& invocation) {
   const auto input = open_maps(invocation);
   if (!input) return fail(input.error());
   const auto maps = input->maps.info();
@@ -56,7 +56,7 @@ Command map_list_command() {
           .details = "Shows the maps that the programs and the loader share, and where they are pinned.",
           .options = {},
           .examples = {{"sheath map list", ""}, {"sheath map list -o json", ""}},
-          .run = run};
+          .run = run_map_list};
 }
 
 }  // namespace sheath::cli

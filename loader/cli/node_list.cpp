@@ -31,7 +31,7 @@ std::string nodes_text(const state::Cluster& nodes, const std::string& local) {
   return table.text();
 }
 
-Result<Outcome> run(const Invocation& invocation) {
+Result<Outcome> run_node_list(const Invocation& invocation) {
   const auto loaded = state::load_config(invocation.config);
   if (!loaded) return fail(loaded.error());
   const auto cluster = read_cluster(loaded->config);
@@ -58,7 +58,7 @@ Command node_list_command() {
           .options = {},
           .examples = {{"sheath node list", ""},
                        {"sheath node list --nodes-path ./nodes -o json", "of another folder, as JSON"}},
-          .run = run};
+          .run = run_node_list};
 }
 
 }  // namespace sheath::cli

@@ -7,7 +7,7 @@
 namespace sheath::cli {
 namespace {
 
-Result<Outcome> run(const Invocation& invocation) {
+Result<Outcome> run_status(const Invocation& invocation) {
   const auto loaded = state::load_config(invocation.config);
   if (!loaded) return fail(loaded.error());
   const auto status = engine::observe_status(loaded->config);
@@ -34,7 +34,7 @@ Command status_command() {
       .examples = {{"sheath status", ""},
                    {"sheath status -o json", "for scripts"},
                    {"sheath status --netns node1 --bpffs /sys/fs/bpf/node1", "of a node that lives in a namespace"}},
-      .run = run};
+      .run = run_status};
 }
 
 }  // namespace sheath::cli

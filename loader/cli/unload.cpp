@@ -6,7 +6,7 @@
 namespace sheath::cli {
 namespace {
 
-Result<Outcome> run(const Invocation& invocation) {
+Result<Outcome> run_unload(const Invocation& invocation) {
   const auto loaded = state::load_config(invocation.config);
   if (!loaded) return fail(loaded.error());
   const bool dry_run = invocation.has("dry-run");
@@ -27,7 +27,7 @@ Command unload_command() {
               "not ours stays, and so does the private key file. From then on traffic flows unencrypted.",
           .options = {{"dry-run", "", "print the steps and change nothing"}},
           .examples = {{"sheath unload", ""}, {"sheath unload --dry-run", "what would be removed"}},
-          .run = run};
+          .run = run_unload};
 }
 
 }  // namespace sheath::cli

@@ -17,7 +17,7 @@ std::string hex(std::uint64_t value) {
   return text.data();
 }
 
-Result<Outcome> run(const Invocation& invocation) {
+Result<Outcome> run_version(const Invocation& invocation) {
   nlohmann::ordered_json json{{"version", SHEATH_VERSION}, {"programs", nlohmann::ordered_json::object()}};
   for (const auto& direction : maps::directions()) {
     const auto id = bpf::build_id(direction.direction);
@@ -38,7 +38,7 @@ Command version_command() {
               "programs have another build gets new ones with the next `sheath apply`.",
           .options = {},
           .examples = {{"sheath version", ""}, {"sheath version -o json", "with the builds of the programs"}},
-          .run = run};
+          .run = run_version};
 }
 
 }  // namespace sheath::cli

@@ -12,7 +12,7 @@
 namespace sheath::engine {
 namespace {
 
-constexpr std::chrono::milliseconds kPollInterval{50};
+constexpr std::chrono::milliseconds kLockPollInterval{50};
 
 // A holder that removes the file leaves those who wait with a lock on a file that has no name any more.
 bool still_named(int fd, const std::filesystem::path& path) {
@@ -40,7 +40,7 @@ Result<RunLock> RunLock::acquire(const std::filesystem::path& run_folder, std::c
       return fail(Error("another sheath is changing this node (it holds " + path.string() + ")")
                       .hint("wait for it, then run this again"));
     }
-    std::this_thread::sleep_for(kPollInterval);
+    std::this_thread::sleep_for(kLockPollInterval);
   }
 }
 

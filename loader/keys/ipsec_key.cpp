@@ -19,7 +19,7 @@ namespace sheath::keys {
 namespace {
 
 // Longer than any line of the table: 2 x 64 + 2 x 32 hex digits and the names.
-constexpr std::size_t kMaxFile = 1024;
+constexpr std::size_t kMaxIpsecKeyFile = 1024;
 constexpr std::size_t kSha256 = 32;
 constexpr mode_t kKeyFileMode = 0600;
 
@@ -138,7 +138,7 @@ Result<std::array<std::uint8_t, kSha256>> sha256(std::string_view label, std::sp
   return out;
 }
 
-std::string named(const std::filesystem::path& path) {
+std::string named_key_file(const std::filesystem::path& path) {
   return "key file " + path.string();
 }
 
@@ -222,11 +222,12 @@ Result<std::string> IpsecKey::fingerprint() const {
 
 // Group access is the owner's affair: a mounted Secret with a group has mode 0440.
 Result<IpsecKey> load_ipsec_key(const std::filesystem::path& path) {
-  const auto content = read_secret_file(path, {.what = named(path), .forbidden = 07, .max_bytes = kMaxFile});
+  const auto content =
+      read_secret_file(path, {.what = named_key_file(path), .forbidden = 07, .max_bytes = kMaxIpsecKeyFile});
   if (!content) return fail(content.error());
-  if (content->length == kMaxFile) return fail(Error::misuse(named(path) + ": is too long for a key"));
+  if (content->length == kMaxIpsecKeyFile) return fail(Error::misuse(named_key_file(path) + ": is too long for a key"));
   auto key = IpsecKey::parse(content->trimmed());
-  if (!key) return fail(std::move(key.error()).context(named(path)));
+  if (!key) return fail(std::move(key.error()).context(named_key_file(path)));
   return key;
 }
 

@@ -17,15 +17,15 @@ namespace {
 namespace fs = std::filesystem;
 
 // Room for a key, its line end and enough more to see that there is too much.
-constexpr std::size_t kMaxFile = 256;
+constexpr std::size_t kMaxPrivateKeyFile = 256;
 
-std::string named(const fs::path& path) {
+std::string named_private_key(const fs::path& path) {
   return "private key " + path.string();
 }
 
 std::unexpected<Error> system_error(std::string_view doing, const fs::path& path) {
   const int number = errno;
-  return fail(Error::system(std::string(doing) + " " + named(path), number));
+  return fail(Error::system(std::string(doing) + " " + named_private_key(path), number));
 }
 
 Result<PrivateKey> parse_line(std::span<const char> line) {
@@ -98,13 +98,13 @@ Result<std::optional<PrivateKey>> create(const fs::path& path) {
 }  // namespace
 
 Result<PrivateKey> load_private_key(const fs::path& path) {
-  const auto content =
-      read_secret_file(path, {.what = named(path), .forbidden = S_IRWXG | S_IRWXO, .max_bytes = kMaxFile});
+  const auto content = read_secret_file(
+      path, {.what = named_private_key(path), .forbidden = S_IRWXG | S_IRWXO, .max_bytes = kMaxPrivateKeyFile});
   if (!content) return fail(content.error());
   auto key = parse_line(content->trimmed());
   if (!key) {
     return fail(std::move(key.error())
-                    .context(named(path))
+                    .context(named_private_key(path))
                     .hint("put back the right file, or remove this one: the node then makes itself a new key"));
   }
   return key;

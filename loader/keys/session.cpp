@@ -18,9 +18,9 @@ namespace {
 
 constexpr std::string_view kLabel = "sheath ipsec key 1";
 constexpr std::size_t kSharedSecret = 32;
-constexpr std::size_t kSha256 = 32;
+constexpr std::size_t kMacSize = 32;
 
-using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
+using EvpKey = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
 
 Result<std::uint32_t> draw_tag(const std::set<std::uint32_t>& taken) {
   for (;;) {
@@ -36,10 +36,10 @@ Result<std::uint32_t> draw_tag(const std::set<std::uint32_t>& taken) {
 
 // X25519 fails by itself where the result is all zeros.
 Result<SecretBuffer> shared_secret(const PrivateKey& own, const PublicKey& peer) {
-  const Key secret(EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nullptr, own.bytes().data(), own.bytes().size()),
-                   &EVP_PKEY_free);
-  const Key remote(EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, nullptr, peer.bytes.data(), peer.bytes.size()),
-                   &EVP_PKEY_free);
+  const EvpKey secret(EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nullptr, own.bytes().data(), own.bytes().size()),
+                      &EVP_PKEY_free);
+  const EvpKey remote(EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, nullptr, peer.bytes.data(), peer.bytes.size()),
+                      &EVP_PKEY_free);
   auto out = SecretBuffer::make(kSharedSecret);
   if (!out) return out;
   const std::unique_ptr<EVP_PKEY_CTX, decltype(&EVP_PKEY_CTX_free)> context(
@@ -85,9 +85,9 @@ std::vector<std::uint8_t> info_of(const Session& own, const KeyContext& context,
 // The first half of RFC 5869. OpenSSL 3.0 does both halves in one call, but leaves its copy of the salt unwiped, and
 // the salt is the pre-shared key; of an HMAC's key it wipes its copy.
 Result<SecretBuffer> extract(const SecretBuffer& secret, std::span<const std::uint8_t> salt) {
-  auto out = SecretBuffer::make(kSha256);
+  auto out = SecretBuffer::make(kMacSize);
   if (!out) return out;
-  unsigned int size = kSha256;
+  unsigned int size = kMacSize;
   if (HMAC(EVP_sha256(), salt.data(), static_cast<int>(salt.size()), secret.bytes().data(), secret.bytes().size(),
            out->bytes().data(), &size) == nullptr) {
     return fail("OpenSSL has no HMAC-SHA256");

@@ -20,14 +20,14 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kHeader = "sheath-session 1";
-constexpr std::size_t kMaxFile = 2048;
+constexpr std::size_t kMaxSessionFile = 2048;
 constexpr std::size_t kLines = 5;  // header, tag, time, private key, pre-shared key
 constexpr mode_t kFileMode = 0600;
 constexpr mode_t kFolderMode = 0700;
 
 using Text = std::span<const char>;
 
-std::string_view view(Text text) {
+std::string_view view_of(Text text) {
   return {text.data(), text.size()};
 }
 
@@ -53,7 +53,7 @@ std::optional<Number> number(Text text) {
 
 Result<Session> parse_session(Text content, std::uint8_t generation) {
   const auto lines = lines_of(content);
-  if (lines.size() != kLines || view(lines[0]) != kHeader) return fail("is not a whole session file");
+  if (lines.size() != kLines || view_of(lines[0]) != kHeader) return fail("is not a whole session file");
   const auto tag = number<std::uint32_t>(lines[1]);
   if (!tag || *tag == 0 || *tag > kMaxTag) return fail("tag: not a number of 28 bits");
   const auto drawn_at = number<std::int64_t>(lines[2]);
@@ -116,7 +116,7 @@ RecordedPeers parse_pairs(std::string_view content, const std::string& header) {
   RecordedPeers out;
   if (!content.starts_with(header)) return out;
   for (const auto line : lines_of(content.substr(header.size()))) {
-    const auto text = view(line);
+    const auto text = view_of(line);
     const auto blank = text.find(' ');
     if (blank == std::string_view::npos) continue;
     if (const auto key = PublicKey::parse(text.substr(blank + 1))) out[std::string(text.substr(0, blank))] = *key;
@@ -139,7 +139,7 @@ Result<Sessions> SessionStore::load() const {
   for (std::uint8_t generation = 1; generation <= kMaxKeyId; ++generation) {
     const auto path = session_file(generation);
     const auto what = "session file " + path.string();
-    const auto content = read_secret_file(path, {.what = what, .forbidden = 077, .max_bytes = kMaxFile});
+    const auto content = read_secret_file(path, {.what = what, .forbidden = 077, .max_bytes = kMaxSessionFile});
     if (!content && content.error().error_number() == ENOENT) continue;
     if (!content) return fail(content.error());
     auto session = parse_session(content->text(), generation);

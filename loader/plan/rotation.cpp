@@ -52,9 +52,9 @@ Generation goal_of(const std::map<std::string, std::vector<Generation>>& publish
 }
 
 // What the rules ask about the view.
-class Facts {
+class ViewFacts {
  public:
-  explicit Facts(const RotationView& view) : view_(view) {
+  explicit ViewFacts(const RotationView& view) : view_(view) {
     for (const auto& session : view.sessions) {
       if (newest_ == nullptr || session.generation == next_generation(newest_->generation)) newest_ = &session;
     }
@@ -138,7 +138,7 @@ class Facts {
 
 class Drawing {
  public:
-  Drawing(const Facts& facts, RotationDecision& out) : facts_(facts), view_(facts.view()), out_(out) {}
+  Drawing(const ViewFacts& facts, RotationDecision& out) : facts_(facts), view_(facts.view()), out_(out) {}
 
   void decide() {
     if (view_.sessions.empty()) return first_session();
@@ -312,7 +312,7 @@ class Drawing {
     if (forced) draw(next_generation(own.generation), own.psk_id);
   }
 
-  const Facts& facts_;
+  const ViewFacts& facts_;
   const RotationView& view_;
   RotationDecision& out_;
 };
@@ -321,7 +321,7 @@ class Drawing {
 
 class Pair {
  public:
-  Pair(const Facts& facts, const std::string& name, const PeerView& peer)
+  Pair(const ViewFacts& facts, const std::string& name, const PeerView& peer)
       : facts_(facts), name_(name), peer_(peer), target_(facts.newest_common(peer)), in_use_(peer.in_use) {
     out_.in_use = peer.in_use;
   }
@@ -363,8 +363,8 @@ class Pair {
   bool waits_for_tag() const { return target_ != 0 && !rx() && facts_.blocked(name_, peer_, target_); }
 
  private:
-  bool rx() const { return Facts::current(peer_.receive, peer_, target_); }
-  bool tx() const { return Facts::current(peer_.transmit, peer_, target_); }
+  bool rx() const { return ViewFacts::current(peer_.receive, peer_, target_); }
+  bool tx() const { return ViewFacts::current(peer_.transmit, peer_, target_); }
   bool heard(std::uint16_t bits) const { return rx() && (bits & bit(target_)) != 0; }
   bool target_is_older() const { return facts_.older() != nullptr && target_ == facts_.older()->generation; }
 
@@ -376,8 +376,8 @@ class Pair {
   // The older of two common generations stays as long as both its states do.
   bool keeps(Generation generation) const {
     return facts_.older() != nullptr && generation == facts_.older()->generation && facts_.common(peer_, generation) &&
-           (!has(peer_.transmit, generation) || Facts::current(peer_.transmit, peer_, generation)) &&
-           (!has(peer_.receive, generation) || Facts::current(peer_.receive, peer_, generation));
+           (!has(peer_.transmit, generation) || ViewFacts::current(peer_.transmit, peer_, generation)) &&
+           (!has(peer_.receive, generation) || ViewFacts::current(peer_.receive, peer_, generation));
   }
 
   // We do not send under the older one and the peer does not either, or there is no more waiting for it.
@@ -418,7 +418,7 @@ class Pair {
       moves.push_back({MoveKind::kAddReceive, target_});
     }
     if (!tx()) moves.push_back({MoveKind::kAddTransmit, target_});
-    if (!Facts::recorded(peer_, target_)) moves.push_back({MoveKind::kRecord, target_});
+    if (!ViewFacts::recorded(peer_, target_)) moves.push_back({MoveKind::kRecord, target_});
     if (!policies) moves.push_back({MoveKind::kSetPolicy, target_});
     if (heard(peer_.heard_keys)) use(moves, target_);
     if (probes()) moves.push_back({MoveKind::kProbe, target_});
@@ -454,7 +454,8 @@ class Pair {
     if (target_is_older()) return RotationPhase::kPublished;
     if (!rx() || !tx()) return RotationPhase::kPublished;
     const auto* policy = find(peer_.policies, target_);
-    if (!Facts::recorded(peer_, target_) || policy == nullptr || !policy->complete) return RotationPhase::kInstalled;
+    if (!ViewFacts::recorded(peer_, target_) || policy == nullptr || !policy->complete)
+      return RotationPhase::kInstalled;
     if (peer_.in_use != target_) return RotationPhase::kProbing;
     if (facts_.older() == nullptr) return RotationPhase::kSteady;
     const auto older = facts_.older()->generation;
@@ -462,7 +463,7 @@ class Pair {
     return has(peer_.receive, older) ? RotationPhase::kRetiring : RotationPhase::kSteady;
   }
 
-  const Facts& facts_;
+  const ViewFacts& facts_;
   const std::string& name_;
   const PeerView& peer_;
   Generation target_;
@@ -470,7 +471,7 @@ class Pair {
   PeerRotation out_;
 };
 
-void decide_pairs(const Facts& facts, RotationDecision& out) {
+void decide_pairs(const ViewFacts& facts, RotationDecision& out) {
   bool needs_older = false;
   for (const auto& [name, peer] : facts.view().peers) {
     Pair pair(facts, name, peer);
@@ -487,7 +488,7 @@ void decide_pairs(const Facts& facts, RotationDecision& out) {
 
 // A key that this node once published as its file's may be what a peer draws with, so it stays until the file's key is
 // what we use.
-std::set<std::uint8_t> psk_to_keep(const Facts& facts) {
+std::set<std::uint8_t> psk_to_keep(const ViewFacts& facts) {
   std::set<std::uint8_t> keep{facts.view().file_key_id};
   if (facts.newest() == nullptr) return keep;
   for (const auto& session : facts.view().sessions) keep.insert(session.psk_id);
@@ -538,7 +539,7 @@ void collect(const RotationDecision& decision, std::vector<Move> PeerRotation::*
 
 RotationDecision decide_rotation(const RotationView& view) {
   RotationDecision out;
-  const Facts facts(view);
+  const ViewFacts facts(view);
   Drawing(facts, out).decide();
   out.keep_psk = psk_to_keep(facts);
   if (!out.draw) {

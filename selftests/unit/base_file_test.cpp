@@ -8,6 +8,7 @@
 
 #include "loader/base/file.hpp"
 #include "loader/base/sysctl.hpp"
+#include "selftests/unit/temporary_folder.hpp"
 
 using namespace sheath;
 namespace fs = std::filesystem;
@@ -35,12 +36,6 @@ class Folder {
   fs::path path_;
 };
 
-mode_t mode_of(const fs::path& path) {
-  struct stat info{};
-  REQUIRE(stat(path.c_str(), &info) == 0);
-  return info.st_mode & 07777;
-}
-
 }  // namespace
 
 TEST_CASE("file: what is written is read back, zero bytes included, with the mode asked for") {
@@ -50,10 +45,10 @@ TEST_CASE("file: what is written is read back, zero bytes included, with the mod
   REQUIRE(write_file_atomically(folder / "f", content, 0644));
   umask(before);
   CHECK(*read_file(folder / "f") == content);
-  CHECK(mode_of(folder / "f") == 0644);
+  CHECK(test::mode_of(folder / "f") == 0644);
   REQUIRE(write_file_atomically(folder / "f", "", 0600));
   CHECK(read_file(folder / "f")->empty());
-  CHECK(mode_of(folder / "f") == 0600);
+  CHECK(test::mode_of(folder / "f") == 0600);
 }
 
 TEST_CASE("file: a replaced file is another file, so that who reads the old one reads it to its end") {
@@ -88,7 +83,7 @@ TEST_CASE("file: reading stops at the limit and at folders") {
 TEST_CASE("file: folders are made with their parents; one that exists is fine, a file in the way is not") {
   const Folder folder;
   REQUIRE(make_directories(folder / "a/b/c", 0700));
-  CHECK(mode_of(folder / "a/b") == 0700);
+  CHECK(test::mode_of(folder / "a/b") == 0700);
   CHECK(make_directories(folder / "a/b/c"));
   REQUIRE(write_file_atomically(folder / "f", "", 0600));
   CHECK(make_directories(folder / "f/g").error().error_number() == ENOTDIR);

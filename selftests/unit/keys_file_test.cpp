@@ -14,6 +14,7 @@
 using sheath::keys::load_or_create_private_key;
 using sheath::keys::load_private_key;
 using sheath::keys::PublicKey;
+using sheath::test::mode_of;
 using sheath::test::TemporaryFolder;
 
 namespace {
@@ -21,12 +22,6 @@ namespace {
 // Alice's of RFC 7748, section 6.1.
 constexpr const char* kPrivate = "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=";
 constexpr const char* kPublic = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
-
-mode_t mode_of(const std::filesystem::path& path) {
-  struct stat info{};
-  REQUIRE(stat(path.c_str(), &info) == 0);
-  return info.st_mode & 07777;
-}
 
 std::size_t files_in(const std::filesystem::path& folder) {
   return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder), {}));

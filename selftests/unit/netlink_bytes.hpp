@@ -10,11 +10,16 @@
 #include <utility>
 #include <vector>
 
+#include "loader/base/address.hpp"
 #include "loader/base/encoding.hpp"
 #include "loader/netlink/attributes.hpp"
 
 // Messages as they were seen on a netlink socket, written down as text, and compared with ours.
 namespace sheath::netlink {
+
+inline IpAddress ip(const char* text) {
+  return *IpAddress::parse(text);
+}
 
 // Hex digits in words; "ff*12" is a byte twelve times.
 inline std::vector<std::uint8_t> bytes_of(const std::string& text) {

@@ -7,6 +7,7 @@
 
 #include "loader/netlink/attributes.hpp"
 #include "loader/netlink/message.hpp"
+#include "netlink_bytes.hpp"
 
 using namespace sheath;
 using namespace sheath::netlink;
@@ -17,10 +18,6 @@ struct Head {
   std::uint32_t a;
   std::uint16_t b;
 };
-
-Bytes payload_of(const Message& message) {
-  return message.bytes().subspan(sizeof(nlmsghdr));
-}
 
 }  // namespace
 

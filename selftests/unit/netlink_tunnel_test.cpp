@@ -18,10 +18,6 @@ using namespace sheath::netlink;
 
 namespace {
 
-IpAddress ip(const char* text) {
-  return *IpAddress::parse(text);
-}
-
 void check(const char* command, const Message& message, std::uint16_t type, std::size_t struct_size,
            const char* expected) {
   CAPTURE(std::string(command));

@@ -11,6 +11,7 @@
 
 #include "loader/netlink/attributes.hpp"
 #include "loader/netlink/wireguard_codec.hpp"
+#include "netlink_bytes.hpp"
 
 using namespace sheath;
 using namespace sheath::netlink;
@@ -36,10 +37,6 @@ Cidr host4(std::uint32_t number) {
   address.bytes = {10, static_cast<std::uint8_t>(number >> 16), static_cast<std::uint8_t>(number >> 8),
                    static_cast<std::uint8_t>(number)};
   return Cidr::host(address);
-}
-
-Bytes payload_of(const Message& message) {
-  return message.bytes().subspan(sizeof(nlmsghdr));
 }
 
 // SET and GET share their attributes, so that the decoder of one reads the other's messages.

@@ -31,10 +31,6 @@ void check(const Case& one) {
   CHECK(described(payload_of(*one.message), one.struct_size) == described(bytes_of(one.expected), one.struct_size));
 }
 
-IpAddress ip(const char* text) {
-  return *IpAddress::parse(text);
-}
-
 // first, first + 1, ...
 std::vector<std::uint8_t> made_up_key(std::size_t size, std::uint8_t first = 0) {
   std::vector<std::uint8_t> out(size);

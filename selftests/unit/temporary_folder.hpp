@@ -41,4 +41,11 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
+// The permission bits of a file, as chmod takes them; throws when there is no such file.
+inline mode_t mode_of(const std::filesystem::path& path) {
+  struct stat info{};
+  if (stat(path.c_str(), &info) != 0) throw std::runtime_error("stat " + path.string());
+  return info.st_mode & 07777;
+}
+
 }  // namespace sheath::test

@@ -15,10 +15,6 @@ using namespace sheath::netlink;
 
 namespace {
 
-IpAddress ip(const char* text) {
-  return *IpAddress::parse(text);
-}
-
 // eth0 (172.18.0.4/24, fd00:172:18::4/64) and eth1 (10.9.0.1/24), both up with their other ends.
 struct Host : Sandbox {
   Link eth0 = add_veth("eth0", "far0");

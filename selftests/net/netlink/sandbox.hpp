@@ -29,6 +29,11 @@ class Sandbox {
   Socket route_;
 };
 
+// The address that the text names; the test ends where it names none.
+inline IpAddress ip(const char* text) {
+  return *IpAddress::parse(text);
+}
+
 // A descriptor of this thread's network namespace.
 UniqueFd current_namespace();
 

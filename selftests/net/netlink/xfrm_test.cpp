@@ -27,10 +27,6 @@ namespace {
 constexpr std::uint32_t kIfId = 1;
 constexpr XfrmMark kTransmitMark{0x23e00, 0xffffff00};
 
-IpAddress ip(const char* text) {
-  return *IpAddress::parse(text);
-}
-
 template <typename T>
 void require(const Result<T>& result) {
   REQUIRE_MESSAGE(result, (result ? "" : result.error().what()));

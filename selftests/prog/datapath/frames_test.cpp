@@ -9,15 +9,13 @@ using namespace sheath::test;
 
 namespace {
 
-constexpr sheath_direction kHere = SHEATH_DIRECTION_uplink_egress;
-
 void expect_strict(const Bytes& packet, const Expected& expected) {
-  expect_unchanged(shared_cluster(Mode::kStrict), kHere, packet, expected, at_uplink());
+  expect_unchanged(shared_cluster(Mode::kStrict), SHEATH_DIRECTION_uplink_egress, packet, expected, at_uplink());
 }
 
 void expect_unparsable(const Bytes& packet) {
   for (const Mode mode : kModes)
-    for (const sheath_direction direction : {kHere, SHEATH_DIRECTION_uplink_ingress})
+    for (const sheath_direction direction : {SHEATH_DIRECTION_uplink_egress, SHEATH_DIRECTION_uplink_ingress})
       expect_unchanged(shared_cluster(mode), direction, packet, withheld(SHEATH_REASON_unparsable, mode), at_uplink());
 }
 
@@ -42,8 +40,9 @@ TEST_CASE("frames: one or two VLAN tags inside the frame are taken off on the wa
       PacketSpec spec = between(kLocalPod, kRemotePod, family);
       const Bytes untagged = build(spec);
       spec.vlans = tags;
-      CHECK(expect_outcome(shared_cluster(Mode::kStrict), kHere, build(spec), encrypts(), at_uplink()).bytes ==
-            untagged);
+      CHECK(expect_outcome(shared_cluster(Mode::kStrict), SHEATH_DIRECTION_uplink_egress, build(spec), encrypts(),
+                           at_uplink())
+                .bytes == untagged);
     }
 }
 
@@ -154,7 +153,8 @@ TEST_CASE("frames: the report of a later fragment has no ports, that of the firs
     PacketSpec spec = between(kLocalPod, kKeylessPod, family);
     for (const std::uint16_t offset : {std::uint16_t{0}, std::uint16_t{1}}) {
       spec.fragment = Fragment{offset, true};
-      const Outcome outcome = shared_cluster(Mode::kStrict).run(kHere, build(spec), at_uplink());
+      const Outcome outcome =
+          shared_cluster(Mode::kStrict).run(SHEATH_DIRECTION_uplink_egress, build(spec), at_uplink());
       REQUIRE(outcome.events.size() == 1);
       CHECK(outcome.events[0].protocol == kUdp);
       CHECK(outcome.events[0].source_port == (offset ? 0 : spec.source_port));
@@ -171,7 +171,7 @@ TEST_CASE("frames: IPv4 options of every length are stepped over") {
     expect_classified(spec, Family::kIpv4);
     spec = between(kLocalPod, kKeylessPod, Family::kIpv4);
     spec.options = options;
-    const Outcome outcome = shared_cluster(Mode::kStrict).run(kHere, build(spec), at_uplink());
+    const Outcome outcome = shared_cluster(Mode::kStrict).run(SHEATH_DIRECTION_uplink_egress, build(spec), at_uplink());
     REQUIRE(outcome.events.size() == 1);
     CHECK(outcome.events[0].dest_port == spec.dest_port);
   }
@@ -187,7 +187,7 @@ TEST_CASE("frames: up to eight IPv6 extension headers are walked, in any order")
     expect_classified(spec, Family::kIpv6);
     spec.source = kLocalPod.ipv6;
     spec.dest = kKeylessPod.ipv6;
-    const Outcome outcome = shared_cluster(Mode::kStrict).run(kHere, build(spec), at_uplink());
+    const Outcome outcome = shared_cluster(Mode::kStrict).run(SHEATH_DIRECTION_uplink_egress, build(spec), at_uplink());
     REQUIRE(outcome.events.size() == 1);
     CHECK(outcome.events[0].protocol == kUdp);
     CHECK(outcome.events[0].dest_port == spec.dest_port);

@@ -12,7 +12,6 @@ using namespace sheath::test;
 
 namespace {
 
-constexpr sheath_direction kHere = SHEATH_DIRECTION_tunnel_ingress;
 constexpr std::uint8_t kProbe = SHEATH_PROBE_PROTOCOL;
 constexpr std::size_t kProbeSize = 16;
 
@@ -60,19 +59,20 @@ void expect_heard(std::uint16_t node_id, unsigned keys, unsigned uses) {
 }
 
 void expect_decrypted(const Bytes& packet, std::uint32_t mark) {
-  expect_unchanged(cluster(), kHere, packet, passes(SHEATH_REASON_decrypted, kReadyNode), at_tunnel(mark));
+  expect_unchanged(cluster(), SHEATH_DIRECTION_tunnel_ingress, packet, passes(SHEATH_REASON_decrypted, kReadyNode),
+                   at_tunnel(mark));
 }
 
 void expect_probe(const Bytes& packet, std::uint32_t mark) {
   Expected expected = drops(SHEATH_REASON_probe, kReadyNode);
   expected.mark = mark;
-  expect_unchanged(cluster(), kHere, packet, expected, at_tunnel(mark));
+  expect_unchanged(cluster(), SHEATH_DIRECTION_tunnel_ingress, packet, expected, at_tunnel(mark));
 }
 
 void expect_bad_source(const Bytes& packet, std::uint32_t mark, std::uint16_t node_id) {
   Expected expected = drops(SHEATH_REASON_bad_source, node_id);
   expected.mark = mark;
-  expect_unchanged(cluster(), kHere, packet, expected, at_tunnel(mark));
+  expect_unchanged(cluster(), SHEATH_DIRECTION_tunnel_ingress, packet, expected, at_tunnel(mark));
   CHECK(!cluster().heard(kReadyNode).has_value());
   CHECK(!cluster().heard(kKeylessNode).has_value());
 }
@@ -110,7 +110,7 @@ TEST_CASE("heard: generations add up, each peer has its own, and what the loader
   expect_heard(kReadyNode, 1 << 15 | 1 << 1, 1 << 15 | 1 << 1);
   CHECK(!cluster().heard(kKeylessNode).has_value());
   // A peer that this node may not send to yet may have begun to send.
-  expect_unchanged(cluster(), kHere, data(kKeylessPod, kLocalPod, Family::kIpv4),
+  expect_unchanged(cluster(), SHEATH_DIRECTION_tunnel_ingress, data(kKeylessPod, kLocalPod, Family::kIpv4),
                    passes(SHEATH_REASON_decrypted, kKeylessNode), at_tunnel(opened(kKeylessNode, 2)));
   expect_heard(kKeylessNode, 1 << 2, 1 << 2);
   cluster().forget(kReadyNode);
@@ -216,7 +216,8 @@ TEST_CASE("heard: probes are reported only when traced") {
   sheath_config config = ipsec_config_for(Mode::kStrict);
   config.trace = 0;
   Cluster quiet(config);
-  const Outcome outcome = quiet.run(kHere, probe(kRemotePod, Family::kIpv4, 3), at_tunnel(opened(kReadyNode, 3)));
+  const Outcome outcome =
+      quiet.run(SHEATH_DIRECTION_tunnel_ingress, probe(kRemotePod, Family::kIpv4, 3), at_tunnel(opened(kReadyNode, 3)));
   CHECK(outcome.action == kActShot);
   CHECK(outcome.events.empty());
 }
@@ -224,8 +225,8 @@ TEST_CASE("heard: probes are reported only when traced") {
 TEST_CASE("heard: an engine without marks has no probes and no generations") {
   for (const Family family : kFamilies) {
     auto& unmarked = shared_cluster(Mode::kStrict);
-    expect_unchanged(unmarked, kHere, probe(kRemotePod, family, 3), passes(SHEATH_REASON_decrypted, kReadyNode),
-                     at_tunnel(opened(kReadyNode, 3)));
+    expect_unchanged(unmarked, SHEATH_DIRECTION_tunnel_ingress, probe(kRemotePod, family, 3),
+                     passes(SHEATH_REASON_decrypted, kReadyNode), at_tunnel(opened(kReadyNode, 3)));
     CHECK(!unmarked.heard(kReadyNode).has_value());
   }
 }
@@ -240,7 +241,8 @@ TEST_CASE("heard: the fast path delivers what it noted, with the pod's MAC addre
   for (const Family family : kFamilies) {
     fast.forget(kReadyNode);
     Bytes packet = data(kRemotePod, kLocalPod, family);
-    const Outcome outcome = expect_outcome(fast, kHere, packet, delivered, at_tunnel(opened(kReadyNode, 3)));
+    const Outcome outcome =
+        expect_outcome(fast, SHEATH_DIRECTION_tunnel_ingress, packet, delivered, at_tunnel(opened(kReadyNode, 3)));
     std::ranges::copy(kPodMac, packet.begin());
     std::ranges::copy(kHostMac, packet.begin() + 6);
     CHECK(outcome.bytes == packet);
@@ -250,7 +252,8 @@ TEST_CASE("heard: the fast path delivers what it noted, with the pod's MAC addre
     spec.dest = kLocalPod.address(family);
     Expected consumed = drops(SHEATH_REASON_probe, kReadyNode);
     consumed.mark = opened(kReadyNode, 4);
-    expect_unchanged(fast, kHere, with_probe(build(spec), 3), consumed, at_tunnel(opened(kReadyNode, 4)));
+    expect_unchanged(fast, SHEATH_DIRECTION_tunnel_ingress, with_probe(build(spec), 3), consumed,
+                     at_tunnel(opened(kReadyNode, 4)));
     CHECK(fast.heard(kReadyNode)->keys == (1 << 3 | 1 << 4));
   }
 }

@@ -10,8 +10,6 @@ using namespace sheath::test;
 
 namespace {
 
-constexpr sheath_direction kHere = SHEATH_DIRECTION_overlay_egress;
-
 const Row kWithheld[] = {
     {kLocalPod, kKeylessPod, SHEATH_REASON_no_key, kKeylessNode},
     {kRemotePod, kKeylessPod, SHEATH_REASON_bad_source, kKeylessNode},
@@ -54,12 +52,12 @@ void expect_all(std::span<const Row> rows, const Expectation& expected) {
                                << static_cast<int>(family));
           Expected outcome = expected(row, mode);
           if (outcome.out_ifindex == 0) outcome.mark = mark;
-          expect_unchanged(shared_ipsec_cluster(mode), kHere, build(between(row.source, row.dest, family)), outcome,
-                           at_uplink(mark));
+          expect_unchanged(shared_ipsec_cluster(mode), SHEATH_DIRECTION_overlay_egress,
+                           build(between(row.source, row.dest, family)), outcome, at_uplink(mark));
         }
 }
 
-Bytes esp(const Party& source, const Party& dest, Family family) {
+Bytes esp_frame(const Party& source, const Party& dest, Family family) {
   PacketSpec spec = between(source, dest, family);
   spec.protocol = kEsp;
   return build(spec);
@@ -100,29 +98,29 @@ TEST_CASE("overlay egress: what is for no node is dropped in both modes") {
 TEST_CASE("overlay egress: our ESP between routers passes to the peer's node, and keeps the mark") {
   for (const Mode mode : kModes)
     for (const Family family : kFamilies)
-      expect_unchanged(shared_ipsec_cluster(mode), kHere, esp(kLocalRouter, kRemoteRouter, family), own_esp(),
-                       at_uplink(kOuterMark));
+      expect_unchanged(shared_ipsec_cluster(mode), SHEATH_DIRECTION_overlay_egress,
+                       esp_frame(kLocalRouter, kRemoteRouter, family), own_esp(), at_uplink(kOuterMark));
 }
 
 TEST_CASE("overlay egress: ESP between routers without exactly that mark is a pod's packet") {
   for (const std::uint32_t mark : {0u, 0x4000u, 0x4e00u, 0x23e00u, 0xe01u})
     for (const Family family : kFamilies)
-      expect_unchanged(shared_ipsec_cluster(Mode::kStrict), kHere, esp(kLocalRouter, kRemoteRouter, family),
-                       encrypts(kKeyedMark), at_uplink(mark));
+      expect_unchanged(shared_ipsec_cluster(Mode::kStrict), SHEATH_DIRECTION_overlay_egress,
+                       esp_frame(kLocalRouter, kRemoteRouter, family), encrypts(kKeyedMark), at_uplink(mark));
 }
 
 TEST_CASE("overlay egress: a peer is found over IPv4 or IPv6, and without an address not at all") {
   Cluster cluster(ipsec_config_for(Mode::kStrict));
   for (const Family family : kFamilies) {
-    const Bytes packet = esp(kLocalRouter, kRemoteRouter, family);
+    const Bytes packet = esp_frame(kLocalRouter, kRemoteRouter, family);
     for (const Family underlay : kFamilies) {
       cluster.set_peer(kReadyNode, {kKeyedMark, SHEATH_PEER_ready, underlay_address(kRemoteNode.address(underlay))});
-      expect_unchanged(cluster, kHere, packet, own_esp(), at_uplink(kOuterMark));
+      expect_unchanged(cluster, SHEATH_DIRECTION_overlay_egress, packet, own_esp(), at_uplink(kOuterMark));
     }
     cluster.set_peer(kReadyNode, {kKeyedMark, SHEATH_PEER_ready, {}});
     Expected lost = drops(SHEATH_REASON_no_underlay, kReadyNode);
     lost.mark = kOuterMark;
-    expect_unchanged(cluster, kHere, packet, lost, at_uplink(kOuterMark));
+    expect_unchanged(cluster, SHEATH_DIRECTION_overlay_egress, packet, lost, at_uplink(kOuterMark));
   }
 }
 
@@ -130,10 +128,12 @@ TEST_CASE("overlay egress: our mark is taken off plaintext that passes, so that 
   for (const Mode mode : kModes)
     for (const Family family : kFamilies)
       for (const Party* dest : {&kRemotePod, &kRemoteNode})
-        expect_unchanged(shared_ipsec_cluster(mode), kHere, build(between(kLocalNode, *dest, family)),
-                         passes(SHEATH_REASON_node_plain, kReadyNode), at_uplink(kOuterMark));
+        expect_unchanged(shared_ipsec_cluster(mode), SHEATH_DIRECTION_overlay_egress,
+                         build(between(kLocalNode, *dest, family)), passes(SHEATH_REASON_node_plain, kReadyNode),
+                         at_uplink(kOuterMark));
   for (const Family family : kFamilies)
-    expect_unchanged(shared_ipsec_cluster(Mode::kPermissive), kHere, build(between(kLocalPod, kKeylessPod, family)),
+    expect_unchanged(shared_ipsec_cluster(Mode::kPermissive), SHEATH_DIRECTION_overlay_egress,
+                     build(between(kLocalPod, kKeylessPod, family)),
                      withheld(SHEATH_REASON_no_key, Mode::kPermissive, kKeylessNode), at_uplink(kOuterMark));
 }
 
@@ -148,9 +148,11 @@ TEST_CASE("overlay egress: what stays on its link, or is no IP, is left to the d
   discovery.hop_limit = 255;
   for (const Mode mode : kModes) {
     auto& cluster = shared_ipsec_cluster(mode);
-    expect_unchanged(cluster, kHere, arp, passes(SHEATH_REASON_not_ip), at_uplink());
-    expect_unchanged(cluster, kHere, build(multicast), passes(SHEATH_REASON_link_scope), at_uplink());
-    expect_unchanged(cluster, kHere, build(discovery), passes(SHEATH_REASON_link_scope), at_uplink());
+    expect_unchanged(cluster, SHEATH_DIRECTION_overlay_egress, arp, passes(SHEATH_REASON_not_ip), at_uplink());
+    expect_unchanged(cluster, SHEATH_DIRECTION_overlay_egress, build(multicast), passes(SHEATH_REASON_link_scope),
+                     at_uplink());
+    expect_unchanged(cluster, SHEATH_DIRECTION_overlay_egress, build(discovery), passes(SHEATH_REASON_link_scope),
+                     at_uplink());
   }
 }
 
@@ -159,7 +161,7 @@ TEST_CASE("overlay egress: what cannot be parsed is dropped in both modes: nobod
     for (const Family family : kFamilies) {
       Bytes cut = build(between(kLocalPod, kRemotePod, family));
       cut.resize(cut.size() - 33);
-      expect_unchanged(shared_ipsec_cluster(mode), kHere, cut,
+      expect_unchanged(shared_ipsec_cluster(mode), SHEATH_DIRECTION_overlay_egress, cut,
                        drops(mode == Mode::kStrict ? SHEATH_REASON_unparsable : SHEATH_REASON_no_underlay),
                        at_uplink());
     }
@@ -171,13 +173,13 @@ TEST_CASE("overlay egress: a ready peer counts as not ready while there is no tu
     fenced.tunnel_ifindex = 0;
     Cluster cluster(fenced);
     for (const Family family : kFamilies)
-      expect_unchanged(cluster, kHere, build(between(kLocalPod, kRemotePod, family)),
+      expect_unchanged(cluster, SHEATH_DIRECTION_overlay_egress, build(between(kLocalPod, kRemotePod, family)),
                        withheld(SHEATH_REASON_no_key, mode, kReadyNode), at_uplink());
   }
 }
 
 TEST_CASE("overlay egress: with WireGuard too, pods' packets go into the tunnel and not into the overlay") {
   for (const Family family : kFamilies)
-    expect_unchanged(shared_cluster(Mode::kStrict), kHere, build(between(kLocalPod, kRemotePod, family)), encrypts(),
-                     at_uplink());
+    expect_unchanged(shared_cluster(Mode::kStrict), SHEATH_DIRECTION_overlay_egress,
+                     build(between(kLocalPod, kRemotePod, family)), encrypts(), at_uplink());
 }

@@ -9,7 +9,6 @@ using namespace sheath::test;
 
 namespace {
 
-constexpr sheath_direction kHere = SHEATH_DIRECTION_uplink_egress;
 constexpr std::uint32_t kWireguardMark = 0xe00;
 
 PacketSpec wireguard(const Party& source, const Party& dest, Family family) {
@@ -21,12 +20,14 @@ PacketSpec wireguard(const Party& source, const Party& dest, Family family) {
 void expect_own(const PacketSpec& spec, std::uint32_t mark) {
   Expected expected = passes(SHEATH_REASON_own_outer);
   expected.mark = mark;
-  for (const Mode mode : kModes) expect_unchanged(shared_cluster(mode), kHere, build(spec), expected, at_uplink(mark));
+  for (const Mode mode : kModes)
+    expect_unchanged(shared_cluster(mode), SHEATH_DIRECTION_uplink_egress, build(spec), expected, at_uplink(mark));
 }
 
 void expect_in_strict(const PacketSpec& spec, std::uint32_t mark, Expected expected) {
   if (expected.out_ifindex == 0) expected.mark = mark;
-  expect_unchanged(shared_cluster(Mode::kStrict), kHere, build(spec), expected, at_uplink(mark));
+  expect_unchanged(shared_cluster(Mode::kStrict), SHEATH_DIRECTION_uplink_egress, build(spec), expected,
+                   at_uplink(mark));
 }
 
 }  // namespace

@@ -9,15 +9,14 @@ using namespace sheath::test;
 
 namespace {
 
-constexpr sheath_direction kHere = SHEATH_DIRECTION_pod_egress;
-
 Context at_pod() {
   return {.ifindex = devices().pod.ifindex};
 }
 
 void expect_to_stack(const PacketSpec& spec, std::uint32_t ifindex = devices().pod.ifindex) {
   for (const Mode mode : kModes)
-    expect_unchanged(shared_cluster(mode), kHere, build(spec), passes(SHEATH_REASON_to_stack), {.ifindex = ifindex});
+    expect_unchanged(shared_cluster(mode), SHEATH_DIRECTION_pod_egress, build(spec), passes(SHEATH_REASON_to_stack),
+                     {.ifindex = ifindex});
 }
 
 }  // namespace
@@ -25,8 +24,8 @@ void expect_to_stack(const PacketSpec& spec, std::uint32_t ifindex = devices().p
 TEST_CASE("pod egress: from our pod to a ready peer's pod goes into the tunnel, with the peer's mark") {
   for (const Mode mode : kModes)
     for (const Family family : kFamilies)
-      expect_unchanged(shared_cluster(mode), kHere, build(between(kLocalPod, kRemotePod, family)), encrypts(),
-                       at_pod());
+      expect_unchanged(shared_cluster(mode), SHEATH_DIRECTION_pod_egress, build(between(kLocalPod, kRemotePod, family)),
+                       encrypts(), at_pod());
 }
 
 TEST_CASE("pod egress: fragments go into the tunnel, first and later") {
@@ -34,7 +33,7 @@ TEST_CASE("pod egress: fragments go into the tunnel, first and later") {
     for (const Fragment fragment : {Fragment{0, true}, Fragment{4, true}, Fragment{8, false}}) {
       PacketSpec spec = between(kLocalPod, kRemotePod, family);
       spec.fragment = fragment;
-      expect_unchanged(shared_cluster(Mode::kStrict), kHere, build(spec), encrypts(), at_pod());
+      expect_unchanged(shared_cluster(Mode::kStrict), SHEATH_DIRECTION_pod_egress, build(spec), encrypts(), at_pod());
     }
 }
 
@@ -61,7 +60,7 @@ TEST_CASE("pod egress: larger than the tunnel goes to the stack, with DF or with
       spec.dont_fragment = dont_fragment;
       const std::size_t headers = family == Family::kIpv4 ? 28 : 48;
       spec.payload = kTunnelMtu - headers;
-      expect_unchanged(shared_cluster(Mode::kStrict), kHere, build(spec), encrypts(), at_pod());
+      expect_unchanged(shared_cluster(Mode::kStrict), SHEATH_DIRECTION_pod_egress, build(spec), encrypts(), at_pod());
       ++spec.payload;
       expect_to_stack(spec);
     }
@@ -77,7 +76,8 @@ TEST_CASE("pod egress: tagged, truncated and other than IP goes to the stack") {
     Bytes arp = build(between(kLocalPod, kRemotePod, family));
     write16(arp, 12, 0x0806);
     for (const Bytes& packet : {cut, arp})
-      expect_unchanged(shared_cluster(Mode::kStrict), kHere, packet, passes(SHEATH_REASON_to_stack), at_pod());
+      expect_unchanged(shared_cluster(Mode::kStrict), SHEATH_DIRECTION_pod_egress, packet,
+                       passes(SHEATH_REASON_to_stack), at_pod());
   }
 }
 
@@ -86,6 +86,6 @@ TEST_CASE("pod egress: there is nothing to redirect into while there is no tunne
   config.tunnel_ifindex = 0;
   Cluster cluster(config);
   for (const Family family : kFamilies)
-    expect_unchanged(cluster, kHere, build(between(kLocalPod, kRemotePod, family)), passes(SHEATH_REASON_to_stack),
-                     at_pod());
+    expect_unchanged(cluster, SHEATH_DIRECTION_pod_egress, build(between(kLocalPod, kRemotePod, family)),
+                     passes(SHEATH_REASON_to_stack), at_pod());
 }

@@ -13,7 +13,6 @@ using namespace sheath::test;
 
 namespace {
 
-constexpr sheath_direction kHere = SHEATH_DIRECTION_uplink_egress;
 constexpr std::size_t kQuote = 512;
 
 std::size_t ip_header(Family family) {
@@ -124,12 +123,14 @@ void expect_answer_in(const Outcome& outcome, const PacketSpec& spec, std::optio
 
 void expect_answer(Datapath& datapath, const PacketSpec& spec, std::optional<std::size_t> upper = std::nullopt,
                    unsigned mtu = kTunnelMtu) {
-  expect_answer_in(expect_outcome(datapath, kHere, build(spec), answers(), at_uplink()), spec, upper, mtu);
+  expect_answer_in(expect_outcome(datapath, SHEATH_DIRECTION_uplink_egress, build(spec), answers(), at_uplink()), spec,
+                   upper, mtu);
 }
 
 void expect_no_answer(const PacketSpec& spec) {
   for (const Mode mode : kModes)
-    expect_outcome(shared_cluster(mode), kHere, build(spec), drops(SHEATH_REASON_no_answer, kReadyNode), at_uplink());
+    expect_outcome(shared_cluster(mode), SHEATH_DIRECTION_uplink_egress, build(spec),
+                   drops(SHEATH_REASON_no_answer, kReadyNode), at_uplink());
 }
 
 }  // namespace
@@ -139,7 +140,8 @@ TEST_CASE("too big: what just fits is encrypted, one byte more is answered with 
     for (const Family family : kFamilies)
       for (const std::uint8_t protocol : {kUdp, kTcp}) {
         auto& cluster = shared_cluster(mode);
-        expect_unchanged(cluster, kHere, build(sized(family, kTunnelMtu, protocol)), encrypts(), at_uplink());
+        expect_unchanged(cluster, SHEATH_DIRECTION_uplink_egress, build(sized(family, kTunnelMtu, protocol)),
+                         encrypts(), at_uplink());
         expect_answer(cluster, sized(family, kTunnelMtu + 1, protocol), ip_header(family));
         expect_answer(cluster, sized(family, 1500, protocol), ip_header(family));
       }
@@ -162,11 +164,12 @@ TEST_CASE("too big: with IPsec, as with WireGuard, an uplink answers, and IPv4 w
   for (const Mode mode : kModes)
     for (const Family family : kFamilies) {
       auto& cluster = shared_ipsec_cluster(mode);
-      expect_unchanged(cluster, kHere, build(sized(family, kTunnelMtu)), encrypts(kKeyedMark), at_uplink());
+      expect_unchanged(cluster, SHEATH_DIRECTION_uplink_egress, build(sized(family, kTunnelMtu)), encrypts(kKeyedMark),
+                       at_uplink());
       expect_answer(cluster, sized(family, kTunnelMtu + 1), ip_header(family));
       PacketSpec spec = sized(Family::kIpv4, 1500);
       spec.dont_fragment = false;
-      expect_unchanged(cluster, kHere, build(spec), encrypts(kKeyedMark), at_uplink());
+      expect_unchanged(cluster, SHEATH_DIRECTION_uplink_egress, build(spec), encrypts(kKeyedMark), at_uplink());
     }
 }
 
@@ -182,7 +185,8 @@ TEST_CASE("too big: the quoted checksum is settled, whatever the packet holds") 
 
 TEST_CASE("too big: the report of an answered packet has its ports, whatever became of its bytes") {
   for (const Family family : kFamilies) {
-    const Outcome outcome = shared_cluster(Mode::kStrict).run(kHere, build(sized(family, 1500)), at_uplink());
+    const Outcome outcome =
+        shared_cluster(Mode::kStrict).run(SHEATH_DIRECTION_uplink_egress, build(sized(family, 1500)), at_uplink());
     REQUIRE(outcome.events.size() == 1);
     CHECK(outcome.events[0].source_port == 40000);
     CHECK(outcome.events[0].dest_port == 8080);
@@ -192,7 +196,8 @@ TEST_CASE("too big: the report of an answered packet has its ports, whatever bec
 TEST_CASE("too big: IPv4 without DF is encrypted as it is") {
   PacketSpec spec = sized(Family::kIpv4, 1500);
   spec.dont_fragment = false;
-  for (const Mode mode : kModes) expect_unchanged(shared_cluster(mode), kHere, build(spec), encrypts(), at_uplink());
+  for (const Mode mode : kModes)
+    expect_unchanged(shared_cluster(mode), SHEATH_DIRECTION_uplink_egress, build(spec), encrypts(), at_uplink());
 }
 
 TEST_CASE("too big: a packet without a ready peer is not answered but withheld") {
@@ -200,8 +205,8 @@ TEST_CASE("too big: a packet without a ready peer is not answered but withheld")
     for (const Family family : kFamilies) {
       PacketSpec spec = sized(family, 1500);
       spec.dest = kKeylessPod.address(family);
-      expect_unchanged(shared_cluster(mode), kHere, build(spec), withheld(SHEATH_REASON_no_key, mode, kKeylessNode),
-                       at_uplink());
+      expect_unchanged(shared_cluster(mode), SHEATH_DIRECTION_uplink_egress, build(spec),
+                       withheld(SHEATH_REASON_no_key, mode, kKeylessNode), at_uplink());
     }
 }
 
@@ -268,7 +273,8 @@ TEST_CASE("too big: of a tagged packet the answer is untagged") {
     PacketSpec spec = sized(family, 1500);
     const Bytes untagged = build(spec);
     spec.vlans = {100, 200};
-    const Outcome outcome = expect_outcome(shared_cluster(Mode::kStrict), kHere, build(spec), answers(), at_uplink());
+    const Outcome outcome = expect_outcome(shared_cluster(Mode::kStrict), SHEATH_DIRECTION_uplink_egress, build(spec),
+                                           answers(), at_uplink());
     expect_macs_swapped(outcome.bytes, untagged);
     const std::size_t start = family == Family::kIpv4 ? 42 : 62;
     expect_quote(outcome.bytes, untagged, start, kQuote, ip_header(family));
@@ -283,7 +289,7 @@ TEST_CASE("too big: of a packet shorter than the quote, for a tiny tunnel, the f
   for (const std::size_t length : {std::size_t{257}, std::size_t{300}, std::size_t{511}}) {
     CAPTURE(length);
     const Bytes packet = build(sized(Family::kIpv4, length));
-    const Outcome outcome = expect_outcome(cluster, kHere, packet, answers(), at_uplink());
+    const Outcome outcome = expect_outcome(cluster, SHEATH_DIRECTION_uplink_egress, packet, answers(), at_uplink());
     expect_header4(outcome.bytes, packet, 68, 256);
     expect_quote(outcome.bytes, packet, 42, 68, 20);
   }

@@ -10,8 +10,6 @@ using namespace sheath::test;
 
 namespace {
 
-constexpr sheath_direction kHere = SHEATH_DIRECTION_tunnel_ingress;
-
 sheath_config wireguard_config(Mode mode = Mode::kStrict) {
   sheath_config config = config_for(mode);
   config.l2_len = 0;
@@ -53,8 +51,8 @@ TEST_CASE("tunnel ingress: from a remote pod goes to the stack as it is") {
     Cluster cluster(wireguard_config(mode));
     for (const Family family : kFamilies)
       for (const Party* dest : {&kLocalPod, &kOtherLocalPod, &kLocalNode, &kWorld})
-        expect_unchanged(cluster, kHere, inner(kRemotePod, *dest, family), passes(SHEATH_REASON_decrypted, kReadyNode),
-                         at_tunnel());
+        expect_unchanged(cluster, SHEATH_DIRECTION_tunnel_ingress, inner(kRemotePod, *dest, family),
+                         passes(SHEATH_REASON_decrypted, kReadyNode), at_tunnel());
   }
 }
 
@@ -64,8 +62,8 @@ TEST_CASE("tunnel ingress: from anyone who is no remote pod is dropped, permissi
     for (const Family family : kFamilies)
       for (const Party* source : {&kLocalPod, &kUnknownPod, &kWorld, &kLocalNode, &kRemoteNode}) {
         CAPTURE(source->name);
-        expect_unchanged(cluster, kHere, inner(*source, kLocalPod, family), drops(SHEATH_REASON_bad_source),
-                         at_tunnel());
+        expect_unchanged(cluster, SHEATH_DIRECTION_tunnel_ingress, inner(*source, kLocalPod, family),
+                         drops(SHEATH_REASON_bad_source), at_tunnel());
       }
   }
 }
@@ -75,21 +73,22 @@ TEST_CASE("tunnel ingress: a remote node may send with node encryption, this nod
   config.node_encryption = 1;
   Cluster cluster(config);
   for (const Family family : kFamilies) {
-    expect_unchanged(cluster, kHere, inner(kRemoteNode, kLocalPod, family), passes(SHEATH_REASON_decrypted, kReadyNode),
-                     at_tunnel());
-    expect_unchanged(cluster, kHere, inner(kLocalNode, kLocalPod, family), drops(SHEATH_REASON_bad_source),
-                     at_tunnel());
+    expect_unchanged(cluster, SHEATH_DIRECTION_tunnel_ingress, inner(kRemoteNode, kLocalPod, family),
+                     passes(SHEATH_REASON_decrypted, kReadyNode), at_tunnel());
+    expect_unchanged(cluster, SHEATH_DIRECTION_tunnel_ingress, inner(kLocalNode, kLocalPod, family),
+                     drops(SHEATH_REASON_bad_source), at_tunnel());
   }
 }
 
 TEST_CASE("tunnel ingress: a peer may not send from another peer's pods, and the peer's mark ends here") {
   Cluster cluster(wireguard_config());
   for (const Family family : kFamilies) {
-    expect_unchanged(cluster, kHere, inner(kRemotePod, kLocalPod, family), passes(SHEATH_REASON_decrypted, kReadyNode),
-                     at_tunnel(0x23d00));
+    expect_unchanged(cluster, SHEATH_DIRECTION_tunnel_ingress, inner(kRemotePod, kLocalPod, family),
+                     passes(SHEATH_REASON_decrypted, kReadyNode), at_tunnel(0x23d00));
     Expected expected = drops(SHEATH_REASON_bad_source, kKeylessNode);
     expected.mark = 0x33d00;
-    expect_unchanged(cluster, kHere, inner(kRemotePod, kLocalPod, family), expected, at_tunnel(0x33d00));
+    expect_unchanged(cluster, SHEATH_DIRECTION_tunnel_ingress, inner(kRemotePod, kLocalPod, family), expected,
+                     at_tunnel(0x33d00));
   }
 }
 
@@ -99,10 +98,10 @@ TEST_CASE("tunnel ingress: what cannot be parsed, or is no IP, is dropped, permi
     for (const Family family : kFamilies) {
       Bytes cut = inner(kRemotePod, kLocalPod, family);
       cut.resize(19);
-      expect_unchanged(cluster, kHere, cut, drops(SHEATH_REASON_unparsable), at_tunnel());
+      expect_unchanged(cluster, SHEATH_DIRECTION_tunnel_ingress, cut, drops(SHEATH_REASON_unparsable), at_tunnel());
       Bytes odd = inner(kRemotePod, kLocalPod, family);
       odd[0] = 0x55;
-      expect_unchanged(cluster, kHere, odd, drops(SHEATH_REASON_unparsable), at_tunnel());
+      expect_unchanged(cluster, SHEATH_DIRECTION_tunnel_ingress, odd, drops(SHEATH_REASON_unparsable), at_tunnel());
     }
   }
 }
@@ -118,7 +117,8 @@ TEST_CASE("tunnel ingress: via the uplink a packet gets an Ethernet header and t
   expected.out_ifindex = devices().uplink.ifindex;
   for (const Family family : kFamilies) {
     const Bytes packet = inner(kRemotePod, kLocalPod, family);
-    CHECK(expect_outcome(cluster, kHere, packet, expected, at_tunnel()).bytes == with_header(kNobody, kNobody, packet));
+    CHECK(expect_outcome(cluster, SHEATH_DIRECTION_tunnel_ingress, packet, expected, at_tunnel()).bytes ==
+          with_header(kNobody, kNobody, packet));
   }
 }
 
@@ -130,7 +130,7 @@ TEST_CASE(
   Cluster cluster(config);
   for (const Family family : kFamilies) {
     const Bytes packet = inner(kRemotePod, kLocalPod, family);
-    CHECK(expect_outcome(cluster, kHere, packet, delivers(), at_tunnel()).bytes ==
+    CHECK(expect_outcome(cluster, SHEATH_DIRECTION_tunnel_ingress, packet, delivers(), at_tunnel()).bytes ==
           with_header(kPodMac, kHostMac, packet));
   }
 }
@@ -142,7 +142,7 @@ TEST_CASE("tunnel ingress: the fast path overwrites the Ethernet header that an 
   for (const Family family : kFamilies) {
     const Bytes packet = build(between(kRemotePod, kLocalPod, family));
     const Bytes inner_packet(packet.begin() + 14, packet.end());
-    CHECK(expect_outcome(cluster, kHere, packet, delivers(), at_tunnel()).bytes ==
+    CHECK(expect_outcome(cluster, SHEATH_DIRECTION_tunnel_ingress, packet, delivers(), at_tunnel()).bytes ==
           with_header(kPodMac, kHostMac, inner_packet));
   }
 }
@@ -153,8 +153,8 @@ TEST_CASE("tunnel ingress: the fast path leaves to the stack what is for no pod 
   Cluster cluster(config);
   for (const Family family : kFamilies)
     for (const Party* dest : {&kOtherLocalPod, &kLocalNode})
-      expect_unchanged(cluster, kHere, inner(kRemotePod, *dest, family), passes(SHEATH_REASON_decrypted, kReadyNode),
-                       at_tunnel());
+      expect_unchanged(cluster, SHEATH_DIRECTION_tunnel_ingress, inner(kRemotePod, *dest, family),
+                       passes(SHEATH_REASON_decrypted, kReadyNode), at_tunnel());
 }
 
 TEST_CASE("tunnel ingress: the report of a delivered packet has its ports, whatever became of its bytes") {
@@ -162,7 +162,8 @@ TEST_CASE("tunnel ingress: the report of a delivered packet has its ports, whate
   config.fast_path = 1;
   Cluster cluster(config);
   for (const Family family : kFamilies) {
-    const Outcome outcome = cluster.run(kHere, inner(kRemotePod, kLocalPod, family), at_tunnel());
+    const Outcome outcome =
+        cluster.run(SHEATH_DIRECTION_tunnel_ingress, inner(kRemotePod, kLocalPod, family), at_tunnel());
     REQUIRE(outcome.events.size() == 1);
     CHECK(outcome.events[0].source_port == 40000);
     CHECK(outcome.events[0].dest_port == 8080);

@@ -13,7 +13,7 @@ const Row kEncrypted[] = {
     {kLocalPod, kRemotePod, SHEATH_REASON_encrypted, kReadyNode},
 };
 
-const Row kWithheld[] = {
+const Row kUplinkWithheld[] = {
     {kLocalPod, kKeylessPod, SHEATH_REASON_no_key, kKeylessNode},
     {kLocalPod, kPeerlessPod, SHEATH_REASON_no_key, kPeerlessNode},
     {kLocalPod, kUnknownPod, SHEATH_REASON_unknown_node},
@@ -23,7 +23,7 @@ const Row kWithheld[] = {
     {kRemotePod, kUnknownPod, SHEATH_REASON_bad_source},
 };
 
-const Row kPassed[] = {
+const Row kUplinkPassed[] = {
     {kLocalPod, kOtherLocalPod, SHEATH_REASON_local},
     {kLocalPod, kLocalNode, SHEATH_REASON_local},
     {kWorld, kLocalPod, SHEATH_REASON_local},
@@ -48,12 +48,12 @@ TEST_CASE("uplink egress: from a local pod to a ready peer's pod goes into the t
 
 TEST_CASE(
     "uplink egress: what may not leave in plaintext is dropped for its reason, and only permissive lets it pass") {
-  expect_rows(SHEATH_DIRECTION_uplink_egress, kWithheld,
+  expect_rows(SHEATH_DIRECTION_uplink_egress, kUplinkWithheld,
               [](const Row& row, Mode mode) { return withheld(row.reason, mode, row.node_id); });
 }
 
 TEST_CASE("uplink egress: local, world, foreign and node traffic passes untouched in both modes") {
-  expect_rows(SHEATH_DIRECTION_uplink_egress, kPassed,
+  expect_rows(SHEATH_DIRECTION_uplink_egress, kUplinkPassed,
               [](const Row& row, Mode) { return passes(row.reason, row.node_id); });
 }
 
