@@ -9,11 +9,12 @@
 #include "parse.h"
 #include "verdict.h"
 
+/* A node's own address is taken whether or not this node encrypts node traffic itself: a peer may be ahead of it. */
 static __always_inline struct sheath_owner sender_of(const struct packet *packet)
 {
 	struct sheath_owner owner = pod_owner(packet, &packet->source);
 
-	if (config.node_encryption && owner.kind == SHEATH_KIND_none)
+	if (owner.kind == SHEATH_KIND_none)
 		owner = node_owner(&packet->source);
 	return owner;
 }

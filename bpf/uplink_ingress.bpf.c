@@ -27,8 +27,20 @@ static __always_inline int from_sheath(struct __sk_buff *skb, struct verdict *ve
 	return 1;
 }
 
+/* From a peer or one of its pods, in plaintext, and one end is a node. What VXLAN brings is judged at the overlay. */
+static __always_inline void decide_node_traffic(struct __sk_buff *skb, struct packet *packet, __u32 node_id,
+						struct verdict *verdict)
+{
+	struct sheath_peer *peer = bpf_map_lookup_elem(&peers, &node_id);
+
+	verdict->node_id = node_id;
+	if (peer && peer->node_traffic == SHEATH_NODE_TRAFFIC_required && !is_overlay_for_us(skb, packet))
+		return withhold(verdict, SHEATH_REASON_plaintext_ingress);
+	decide(verdict, SHEATH_REASON_node_plain);
+}
+
 /* The destination is in the pods' range: so is no source that may be seen out here. */
-static __always_inline void decide_for_pod(const struct packet *packet, struct verdict *verdict)
+static __always_inline void decide_for_pod(struct __sk_buff *skb, struct packet *packet, struct verdict *verdict)
 {
 	struct sheath_owner source = pod_owner(packet, &packet->source);
 	struct sheath_owner node;
@@ -39,19 +51,25 @@ static __always_inline void decide_for_pod(const struct packet *packet, struct v
 	if (source.kind == SHEATH_KIND_local)
 		return withhold(verdict, SHEATH_REASON_bad_source);
 	node = node_owner(&packet->source);
-	verdict->node_id = node.node_id;
-	decide(verdict, node.kind == SHEATH_KIND_remote ? SHEATH_REASON_node_plain : SHEATH_REASON_foreign);
+	if (node.kind == SHEATH_KIND_remote)
+		return decide_node_traffic(skb, packet, node.node_id, verdict);
+	verdict->node_id = 0;
+	decide(verdict, SHEATH_REASON_foreign);
 }
 
-static __always_inline void decide_for_others(const struct packet *packet, struct verdict *verdict)
+static __always_inline void decide_for_others(struct __sk_buff *skb, struct packet *packet,
+					      struct verdict *verdict)
 {
 	struct sheath_owner source;
 
 	if (!is_node(&packet->dest, SHEATH_KIND_local))
 		return decide(verdict, SHEATH_REASON_world);
 	source = node_owner(&packet->source);
-	verdict->node_id = source.node_id;
-	decide(verdict, source.kind == SHEATH_KIND_remote ? SHEATH_REASON_node_plain : SHEATH_REASON_local);
+	if (source.kind == SHEATH_KIND_none)
+		source = pod_owner(packet, &packet->source);
+	if (source.kind == SHEATH_KIND_remote)
+		return decide_node_traffic(skb, packet, source.node_id, verdict);
+	decide(verdict, SHEATH_REASON_local);
 }
 
 static __always_inline void decide_packet(struct __sk_buff *skb, struct packet *packet, struct verdict *verdict)
@@ -61,8 +79,8 @@ static __always_inline void decide_packet(struct __sk_buff *skb, struct packet *
 	if (is_link_scope(skb, packet))
 		return decide(verdict, SHEATH_REASON_link_scope);
 	if (pod_owner(packet, &packet->dest).kind != SHEATH_KIND_none)
-		return decide_for_pod(packet, verdict);
-	decide_for_others(packet, verdict);
+		return decide_for_pod(skb, packet, verdict);
+	decide_for_others(skb, packet, verdict);
 }
 
 /* An overlay has no ARP: a packet for this node carries a MAC address that is nobody's, and the stack would drop it. */

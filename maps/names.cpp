@@ -81,6 +81,18 @@ std::string_view peer_state_name(sheath_peer_state state) {
   return kUnknown;
 }
 
+std::string_view node_traffic_name(sheath_node_traffic level) {
+  switch (level) {
+    case SHEATH_NODE_TRAFFIC_plain:
+      return "plain";
+    case SHEATH_NODE_TRAFFIC_encrypted:
+      return "encrypted";
+    case SHEATH_NODE_TRAFFIC_required:
+      return "required";
+  }
+  return kUnknown;
+}
+
 std::optional<sheath_direction> find_direction(std::string_view name) {
   const auto found = std::ranges::find(kDirections, name, &DirectionInfo::name);
   if (found == kDirections.end()) return std::nullopt;

@@ -36,6 +36,7 @@ std::string_view direction_name(sheath_direction direction);
 std::string_view verdict_name(sheath_verdict verdict);
 std::string_view kind_name(sheath_kind kind);
 std::string_view peer_state_name(sheath_peer_state state);
+std::string_view node_traffic_name(sheath_node_traffic level);
 
 std::optional<sheath_direction> find_direction(std::string_view name);
 

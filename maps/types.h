@@ -63,13 +63,24 @@ enum sheath_peer_state {
 	SHEATH_PEER_ready,
 };
 
+/*
+ * What becomes of node traffic: what this node sends to and gets from a peer's node addresses, and its own to the peer's
+ * pods. Each level does what those before it do; only `required` refuses anything.
+ */
+enum sheath_node_traffic {
+	SHEATH_NODE_TRAFFIC_plain,     /* sent in plaintext; taken either way */
+	SHEATH_NODE_TRAFFIC_encrypted, /* sent encrypted; taken either way */
+	SHEATH_NODE_TRAFFIC_required,  /* sent encrypted; plaintext from the peer is refused (strict) */
+};
+
 /* Value of `peers`; the key is the node ID as a __u32. */
 struct sheath_peer {
 	__u32 tx_mark; /* complete mark for transmit, see marks.h */
 	enum sheath_peer_state state;
 	struct sheath_addr underlay; /* node address where an overlay finds the peer; all zero: none */
+	enum sheath_node_traffic node_traffic;
 };
-SHEATH_ASSERT(sizeof(struct sheath_peer) == 24);
+SHEATH_ASSERT(sizeof(struct sheath_peer) == 28);
 
 /*
  * Value of `heard`; the key is the node ID as a __u32. Bit g stands for generation g, which is key ID g of the marks.
@@ -137,6 +148,12 @@ struct sheath_event {
 };
 SHEATH_ASSERT(sizeof(struct sheath_event) == 80);
 
+enum sheath_node_encryption {
+	SHEATH_NODE_ENCRYPTION_disabled,
+	SHEATH_NODE_ENCRYPTION_enabled,
+	SHEATH_NODE_ENCRYPTION_opted_out, /* enabled, and this node has one of the labels that opt out */
+};
+
 /*
  * Load-time constants of every program (its .rodata), so that the JIT drops what is off. The loader compares this
  * struct with the one that a pinned program carries to see whether the program has to be replaced.
@@ -148,7 +165,7 @@ struct sheath_config {
 	__u16 wireguard_port;  /* both ends of our outer packets */
 	__u8 l2_len;           /* bytes before the IP header on this device: 14 or 0 */
 	__u8 strict;           /* 1: drop what should be encrypted and cannot be; 0: pass and count it */
-	__u8 node_encryption;
+	__u8 node_encryption;  /* enum sheath_node_encryption: for who looks; the programs go by each peer's node_traffic */
 	__u8 fast_path;        /* tunnel_ingress hands packets straight to pods in `endpoints` */
 	__u8 via_uplink;       /* tunnel_ingress re-injects at the uplink: rp_filter would drop them otherwise */
 	__u8 trace;            /* also report what was not dropped */

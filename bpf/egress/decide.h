@@ -11,29 +11,44 @@
 #include "packet.h"
 #include "verdict.h"
 
-static __always_inline void decide_for_pod(const struct packet *packet, struct sheath_owner dest,
-					   struct verdict *verdict)
+/* Into the tunnel, if the peer's crypto is ready. */
+static __always_inline void to_peer(const struct sheath_peer *peer, struct verdict *verdict)
 {
-	struct sheath_owner source = pod_owner(packet, &packet->source);
-	__u32 node_id = dest.node_id;
-	struct sheath_peer *peer;
-
-	verdict->node_id = node_id;
-	if (is_elsewhere(source.kind))
-		return withhold(verdict, SHEATH_REASON_bad_source);
-	if (source.kind == SHEATH_KIND_none) {
-		int ours = is_node(&packet->source, SHEATH_KIND_local);
-
-		return decide(verdict, ours ? SHEATH_REASON_node_plain : SHEATH_REASON_foreign);
-	}
-	if (dest.kind == SHEATH_KIND_cluster)
-		return withhold(verdict, SHEATH_REASON_unknown_node);
-	peer = bpf_map_lookup_elem(&peers, &node_id);
 	if (!peer || peer->state != SHEATH_PEER_ready || !config.tunnel_ifindex)
 		return withhold(verdict, SHEATH_REASON_no_key);
 	decide(verdict, SHEATH_REASON_encrypted);
 	verdict->mark = peer->tx_mark;
 	verdict->out_ifindex = config.tunnel_ifindex;
+}
+
+/* One end is a node, the other a peer or one of its pods. */
+static __always_inline void decide_node_traffic(__u32 node_id, struct verdict *verdict)
+{
+	struct sheath_peer *peer = bpf_map_lookup_elem(&peers, &node_id);
+
+	verdict->node_id = node_id;
+	if (!peer || peer->node_traffic == SHEATH_NODE_TRAFFIC_plain)
+		return decide(verdict, SHEATH_REASON_node_plain);
+	to_peer(peer, verdict);
+}
+
+static __always_inline void decide_for_pod(const struct packet *packet, struct sheath_owner dest,
+					   struct verdict *verdict)
+{
+	struct sheath_owner source = pod_owner(packet, &packet->source);
+	__u32 node_id = dest.node_id;
+
+	verdict->node_id = node_id;
+	if (is_elsewhere(source.kind))
+		return withhold(verdict, SHEATH_REASON_bad_source);
+	if (source.kind == SHEATH_KIND_none) {
+		if (is_node(&packet->source, SHEATH_KIND_local))
+			return decide_node_traffic(node_id, verdict);
+		return decide(verdict, SHEATH_REASON_foreign);
+	}
+	if (dest.kind == SHEATH_KIND_cluster)
+		return withhold(verdict, SHEATH_REASON_unknown_node);
+	to_peer(bpf_map_lookup_elem(&peers, &node_id), verdict);
 }
 
 static __always_inline void decide_for_others(const struct packet *packet, struct verdict *verdict)
@@ -46,7 +61,7 @@ static __always_inline void decide_for_others(const struct packet *packet, struc
 		return decide(verdict, SHEATH_REASON_world);
 	verdict->node_id = dest.node_id;
 	if (is_node(&packet->source, SHEATH_KIND_local) || pod_owner(packet, &packet->source).kind == SHEATH_KIND_local)
-		return decide(verdict, SHEATH_REASON_node_plain);
+		return decide_node_traffic(dest.node_id, verdict);
 	decide(verdict, SHEATH_REASON_world);
 }
 

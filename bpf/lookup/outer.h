@@ -49,12 +49,19 @@ static __always_inline int is_own_outer(struct __sk_buff *skb, struct packet *pa
 	return is_node(&packet->source, SHEATH_KIND_local) && is_node(&packet->dest, SHEATH_KIND_remote);
 }
 
-/* Arriving. What a VXLAN packet brought shows at the overlay device: here it is a node's packet like any other. */
+/* Arriving. */
 static __always_inline int is_outer_for_us(struct __sk_buff *skb, struct packet *packet)
 {
 	if (packet->protocol != IPPROTO_ESP && !is_wireguard(skb, packet))
 		return 0;
 	return is_node(&packet->source, SHEATH_KIND_remote) && is_node(&packet->dest, SHEATH_KIND_local);
+}
+
+/* Our overlay's packets, from a peer's: what they brought is judged at the overlay device. */
+static __always_inline int is_overlay_for_us(struct __sk_buff *skb, struct packet *packet)
+{
+	return is_vxlan(skb, packet) && is_node(&packet->source, SHEATH_KIND_remote) &&
+	       is_node(&packet->dest, SHEATH_KIND_local);
 }
 
 #endif

@@ -81,14 +81,17 @@ std::string list(const std::vector<int>& ids) {
 Result<Dump> dump_peers(const bpf::PinnedMaps& maps) {
   const auto entries = maps.peers();
   if (!entries) return fail(entries.error());
-  Dump dump{Table({{"NODE ID", Align::kRight}, {"TRANSMIT MARK"}, {"STATE"}, {"UNDERLAY"}}), Json::array()};
+  Dump dump{Table({{"NODE ID", Align::kRight}, {"TRANSMIT MARK"}, {"STATE"}, {"NODE TRAFFIC"}, {"UNDERLAY"}}),
+            Json::array()};
   for (const auto& [node_id, peer] : *entries) {
     const auto state = maps::peer_state_name(peer.state);
     const auto underlay = underlay_of(peer);
-    dump.table.add({std::to_string(node_id), hex(peer.tx_mark), std::string(state), underlay.value_or("-")});
+    dump.table.add({std::to_string(node_id), hex(peer.tx_mark), std::string(state),
+                    std::string(maps::node_traffic_name(peer.node_traffic)), underlay.value_or("-")});
     dump.json.push_back({{"key", node_id},
                          {"tx_mark", hex(peer.tx_mark)},
                          {"state", state},
+                         {"node_traffic", maps::node_traffic_name(peer.node_traffic)},
                          {"underlay", underlay ? Json(*underlay) : Json()}});
   }
   return dump;

@@ -52,6 +52,18 @@ const char* encryption_name(const engine::Status& status) {
   return status.tunnel ? "wireguard" : "none";
 }
 
+const char* node_encryption_name(sheath_node_encryption setting) {
+  switch (setting) {
+    case SHEATH_NODE_ENCRYPTION_disabled:
+      break;
+    case SHEATH_NODE_ENCRYPTION_enabled:
+      return "enabled";
+    case SHEATH_NODE_ENCRYPTION_opted_out:
+      return "opted_out";
+  }
+  return "disabled";
+}
+
 Json programs_json(const engine::Status& status) {
   Json list = Json::array();
   for (const auto& program : status.programs) {
@@ -93,7 +105,7 @@ std::string status_json(const engine::Status& status, const std::string& node) {
                     {"ok", status.problems.empty()},
                     {"problems", status.problems},
                     {"encryption", encryption_name(status)},
-                    {"node_encryption", status.node_encryption},
+                    {"node_encryption", node_encryption_name(status.node_encryption)},
                     {"mode", status.strict ? Json(*status.strict ? "strict" : "permissive") : Json()},
                     {"bpffs", status.bpffs},
                     {"node_ips", texts(status.node_ips)},

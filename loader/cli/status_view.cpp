@@ -97,12 +97,24 @@ std::string problems_text(const engine::Status& status, const Style& style) {
   return out;
 }
 
+// As Cilium's users know it.
+std::string node_encryption_text(const engine::Status& status) {
+  switch (status.node_encryption) {
+    case SHEATH_NODE_ENCRYPTION_disabled:
+      break;
+    case SHEATH_NODE_ENCRYPTION_enabled:
+      return "[NodeEncryption: Enabled, ";
+    case SHEATH_NODE_ENCRYPTION_opted_out:
+      return "[NodeEncryption: OptedOut, ";
+  }
+  return "[NodeEncryption: Disabled, ";
+}
+
 std::string ipsec_text(const engine::Status& status, const engine::XfrmStatus& xfrm) {
   std::string keys;
   for (const auto id : xfrm.key_ids) keys += (keys.empty() ? "" : ", ") + std::to_string(id);
-  return std::string("IPsec [NodeEncryption: ") + (status.node_encryption ? "Enabled" : "Disabled") + ", " + xfrm.name +
-         " (Keys: " + (keys.empty() ? "none" : keys) + (xfrm.algorithm.empty() ? "" : ", " + xfrm.algorithm) +
-         ", Peers: " + std::to_string(xfrm.peers) + ")]";
+  return "IPsec " + node_encryption_text(status) + xfrm.name + " (Keys: " + (keys.empty() ? "none" : keys) +
+         (xfrm.algorithm.empty() ? "" : ", " + xfrm.algorithm) + ", Peers: " + std::to_string(xfrm.peers) + ")]";
 }
 
 std::string head_text(const engine::Status& status, const std::string& node, const Style& style) {
@@ -121,8 +133,8 @@ std::string encryption_text(const engine::Status& status) {
   if (status.xfrm) return ipsec_text(status, *status.xfrm);
   if (!status.tunnel) return "Disabled";
   const auto& tunnel = *status.tunnel;
-  return std::string("Wireguard [NodeEncryption: ") + (status.node_encryption ? "Enabled" : "Disabled") + ", " +
-         tunnel.name + " (Pubkey: " + (tunnel.public_key ? tunnel.public_key->text() : "none") +
+  return "Wireguard " + node_encryption_text(status) + tunnel.name +
+         " (Pubkey: " + (tunnel.public_key ? tunnel.public_key->text() : "none") +
          ", Port: " + std::to_string(tunnel.listen_port) + ", Peers: " + std::to_string(tunnel.peers) + ")]";
 }
 

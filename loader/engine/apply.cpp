@@ -49,6 +49,8 @@ Result<keys::PublicKey> public_key(const Session& session) {
 struct Input {
   state::Cluster cluster;
   plan::Publication publication;
+  plan::Publication publication_encrypting;
+  bool says_it_encrypts = false;
   std::vector<std::string> warnings;
 };
 
@@ -67,6 +69,13 @@ Result<> add_own_key(const Session& session, std::span<const state::NodeObject> 
   return {};
 }
 
+bool says_it_encrypts(const state::Config& config, std::span<const state::NodeObject> objects) {
+  return std::ranges::any_of(objects, [&](const state::NodeObject& object) {
+    return object.kind == state::ObjectKind::kPublished && object.node.name == config.node_name &&
+           object.node.node_encryption == true;
+  });
+}
+
 Result<Input> read_input(const Session& session, const plan::Facts& facts, const IpsecMaterial* ipsec) {
   const auto source = state::make_node_source(session.config);
   if (!source) return fail(source.error());
@@ -83,8 +92,18 @@ Result<Input> read_input(const Session& session, const plan::Facts& facts, const
   auto cluster = state::make_cluster(session.config, *objects, *own);
   if (!cluster) return fail(std::move(cluster.error()));
   auto published = (*source)->publication(*own);
-  return Input{
-      std::move(cluster->nodes), {published.path.string(), std::move(published.content)}, std::move(cluster->warnings)};
+  own->node_encryption = true;
+  auto encrypting = (*source)->publication(*own);
+  return Input{std::move(cluster->nodes),
+               {published.path.string(), std::move(published.content)},
+               {encrypting.path.string(), std::move(encrypting.content)},
+               says_it_encrypts(session.config, *objects),
+               std::move(cluster->warnings)};
+}
+
+bool any_node_traffic(const state::Config& config, const Input& input) {
+  return config.node_encryption || input.says_it_encrypts ||
+         std::ranges::any_of(input.cluster, [](const auto& entry) { return entry.second.node_encryption == true; });
 }
 
 Result<> refuse_foreign(const Observation& seen, const state::Config& config) {
@@ -131,6 +150,11 @@ Result<Situation> look_around(Session& session) {
   if (auto usable = check_kernel(session); !usable) return fail(std::move(usable.error()));
   auto input = read_input(session, gathered->facts, ipsec ? &*ipsec : nullptr);
   if (!input) return fail(std::move(input.error()));
+  if (any_node_traffic(config, *input)) {
+    auto routes = main_routes(session.socket);
+    if (!routes) return fail(std::move(routes.error()));
+    gathered->facts.routes = std::move(*routes);
+  }
   auto seen = observe(session.socket, {config.paths.bpffs, config.paths.run, input->publication.path});
   if (!seen) return fail(std::move(seen.error()));
   if (auto refused = refuse_foreign(*seen, config); !refused) return fail(std::move(refused.error()));
@@ -138,8 +162,14 @@ Result<Situation> look_around(Session& session) {
 }
 
 Result<plan::Desired> decide(const Session& session, const Situation& now) {
-  plan::Inputs inputs{session.config,  now.input.cluster,     now.gathered.facts,
-                      now.seen.actual, now.input.publication, nullptr};
+  plan::Inputs inputs{session.config,
+                      now.input.cluster,
+                      now.gathered.facts,
+                      now.seen.actual,
+                      now.input.publication,
+                      now.input.publication_encrypting,
+                      now.input.says_it_encrypts,
+                      nullptr};
   if (!now.ipsec) return plan::build_desired(inputs);
   const auto ipsec = now.ipsec->inputs(session.config, now.input.cluster);
   if (!ipsec) return fail(ipsec.error());
@@ -147,10 +177,18 @@ Result<plan::Desired> decide(const Session& session, const Situation& now) {
   return plan::build_desired(inputs);
 }
 
+// What a plan did to this node's sessions has to be published, and that is the next plan's.
+bool changed_sessions(const plan::Plan& plan) {
+  return std::ranges::any_of(plan, [](const plan::Step& step) {
+    return std::holds_alternative<plan::DrawSession>(step) || std::holds_alternative<plan::RetireSession>(step);
+  });
+}
+
 Report report_of(const Situation& now, plan::Desired&& desired) {
   Report report;
   report.plan = plan::make_plan(desired, now.seen.actual);
   report.settled = desired.waiting_for_key.empty();
+  report.again = desired.node_traffic_pending || changed_sessions(report.plan);
   if (desired.ipsec) {
     report.waits = desired.ipsec->rotation.waits;
     report.settled = report.settled && plan::is_settled(*desired.ipsec);
@@ -198,20 +236,13 @@ void add_round(Report&& round, Report& into) {
   into.warnings = std::move(round.warnings);
 }
 
-// What a plan did to this node's sessions has to be published, and that is the next plan's.
-bool changed_sessions(const plan::Plan& plan) {
-  return std::ranges::any_of(plan, [](const plan::Step& step) {
-    return std::holds_alternative<plan::DrawSession>(step) || std::holds_alternative<plan::RetireSession>(step);
-  });
-}
-
 Result<Report> apply_once(Session& session, std::size_t steps_done = 0) {
   auto report = go_round(session, steps_done);
-  bool again = report && !session.dry_run && changed_sessions(report->plan);
+  bool again = report && !session.dry_run && report->again;
   while (again) {
     auto round = go_round(session, report->steps_done);
     if (!round) return round;
-    again = changed_sessions(round->plan);
+    again = round->again;
     add_round(std::move(*round), *report);
   }
   return report;

@@ -27,6 +27,7 @@ struct Report {
   std::vector<std::string> waiting_for_key;  // peers by name
   std::vector<std::string> waits;            // what a rotation waits for, a line each
   bool settled = true;                       // nothing is on its way
+  bool again = false;                        // another round is due at once
   std::vector<std::string> warnings;
 };
 

@@ -241,6 +241,28 @@ Result<> Executor::operator()(const plan::RemoveTunnel& step) {
   return netlink::delete_link(socket_, *ifindex);
 }
 
+Result<> Executor::operator()(const plan::SetDetourRoute& step) {
+  return netlink::replace_route(socket_, detour_route(step.to, step.way));
+}
+
+Result<> Executor::operator()(const plan::DropDetourRoute& step) {
+  auto done = netlink::delete_route(socket_, detour_route(step.to, step.way));
+  if (!done && done.error().error_number() == ESRCH) return {};
+  return done;
+}
+
+Result<> Executor::operator()(const plan::AddDetourRule& step) {
+  auto done = netlink::add_rule(socket_, detour_rule(step.family));
+  if (!done && done.error().error_number() == EEXIST) return {};
+  return done;
+}
+
+Result<> Executor::operator()(const plan::DropDetourRule& step) {
+  auto done = netlink::delete_rule(socket_, detour_rule(step.family));
+  if (!done && done.error().error_number() == ENOENT) return {};
+  return done;
+}
+
 Result<> Executor::operator()(const plan::RemoveMaps&) {
   maps_.reset();
   return bpf::remove_everything(config_.paths.bpffs);

@@ -77,6 +77,10 @@ class Executor {
   Result<> operator()(const plan::AddOverlayAddress& step);
   Result<> operator()(const plan::SetOverlayRoute& step);
   Result<> operator()(const plan::DropOverlayRoute& step);
+  Result<> operator()(const plan::SetDetourRoute& step);
+  Result<> operator()(const plan::DropDetourRoute& step);
+  Result<> operator()(const plan::AddDetourRule& step);
+  Result<> operator()(const plan::DropDetourRule& step);
   Result<> operator()(const plan::Pause& step);
   Result<> operator()(const plan::FlushIpsec& step);
   Result<> operator()(const plan::RemoveSessions& step);

@@ -159,6 +159,17 @@ Result<> check_fast_path(const std::vector<netlink::FilterFinding>& findings,
                   .hint("set fastPath: false; or fastPathForce: true if none of these rules matters to pods"));
 }
 
+Result<std::vector<plan::MainRoute>> main_routes(netlink::Socket& socket) {
+  const auto routes = netlink::list_routes(socket);
+  if (!routes) return fail(routes.error());
+  std::vector<plan::MainRoute> out;
+  for (const auto& route : *routes) {
+    if (route.ifindex == 0 || route.protocol == netlink::kSheathRouteProtocol) continue;
+    out.push_back({route.destination, route.metric, {route.ifindex, route.gateway, route.source}});
+  }
+  return out;
+}
+
 Result<GatheredFacts> gather_facts(netlink::Socket& socket, const state::Config& config) {
   GatheredFacts out;
   if (auto done = add_uplinks(socket, config, out.facts); !done) return fail(std::move(done.error()));

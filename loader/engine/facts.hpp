@@ -21,6 +21,9 @@ struct GatheredFacts {
 // uplink, and for a fast path that would bypass netfilter rules.
 Result<GatheredFacts> gather_facts(netlink::Socket& socket, const state::Config& config);
 
+// Table main's unicast routes but our own: where the peers are, for the outer packets' own ways.
+Result<std::vector<plan::MainRoute>> main_routes(netlink::Socket& socket);
+
 // The uplinks: `devices`, or those of the default routes.
 Result<std::vector<netlink::Link>> find_uplinks(netlink::Socket& socket, const state::Config& config);
 

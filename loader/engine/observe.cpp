@@ -8,6 +8,7 @@
 #include "loader/keys/session_store.hpp"
 #include "loader/netlink/addresses.hpp"
 #include "loader/netlink/routes.hpp"
+#include "loader/netlink/rules.hpp"
 
 namespace sheath::engine {
 namespace {
@@ -111,6 +112,22 @@ Result<> observe_overlay(netlink::Socket& socket, const std::vector<netlink::Lin
   return {};
 }
 
+Result<> observe_detour(netlink::Socket& socket, plan::Detour& out) {
+  const auto rules = netlink::list_own_rules(socket);
+  if (!rules) return fail(rules.error());
+  for (const auto& rule : *rules) {
+    if (rule == detour_rule(rule.family)) out.rules.insert(rule.family);
+  }
+  const auto routes = netlink::list_routes(socket, 0, plan::kDetourTable);
+  if (!routes) return fail(routes.error());
+  for (const auto& route : *routes) {
+    if (route.protocol != netlink::kSheathRouteProtocol || route.destination != Cidr::host(route.destination.address))
+      continue;
+    out.routes[route.destination.address] = {route.ifindex, route.gateway, route.source};
+  }
+  return {};
+}
+
 // The maps' rows in the planner's words.
 template <typename Rows, typename Map, typename Convert>
 Result<> take(Result<Rows> rows, Map& into, Convert convert) {
@@ -188,6 +205,7 @@ Result<Observation> observe(netlink::Socket& socket, const Places& places) {
   if (auto done = observe_tunnel(*links, out); !done) return fail(std::move(done.error()));
   if (auto done = observe_ipsec(*links, out); !done) return fail(std::move(done.error()));
   if (auto done = observe_overlay(socket, *links, out); !done) return fail(std::move(done.error()));
+  if (auto done = observe_detour(socket, out.actual.detour); !done) return fail(std::move(done.error()));
   out.actual.ipsec.sessions = !keys::SessionStore(places.run).empty();
   if (auto done = observe_maps(places.bpffs, out.actual); !done) return fail(std::move(done.error()));
   if (auto done = observe_programs(places.bpffs, out); !done) return fail(std::move(done.error()));

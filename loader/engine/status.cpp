@@ -37,7 +37,7 @@ void add_programs(const Observation& seen, Status& status) {
     status.programs.push_back({std::string(maps::direction_name(attached.place.program)), attached.place.device,
                                bpf::hook_name(attached.hook), attached.program_id, settings.strict, settings.tunnel,
                                settings.fast_path, settings.via_uplink});
-    status.node_encryption = status.node_encryption || settings.node_encryption;
+    status.node_encryption = std::max(status.node_encryption, settings.node_encryption);
     if (attached.place.program == SHEATH_DIRECTION_uplink_egress) modes.insert(settings.strict);
   }
   if (modes.size() == 1) status.strict = *modes.begin();

@@ -82,7 +82,7 @@ struct Status {
   plan::Pins pins = plan::Pins::kNone;
   std::string bpffs;
   std::optional<bool> strict;  // absent: no program on an uplink, or they differ
-  bool node_encryption = false;
+  sheath_node_encryption node_encryption = SHEATH_NODE_ENCRYPTION_disabled;
   std::optional<TunnelStatus> tunnel;  // WireGuard
   std::optional<XfrmStatus> xfrm;      // IPsec
   std::vector<ProgramStatus> programs;

@@ -56,7 +56,7 @@ sheath_config to_config(const plan::ProgramSettings& settings, std::uint32_t tun
   config.marked = settings.engine == plan::Engine::kIpsec;
   config.l2_len = settings.l2_len;
   config.strict = settings.strict;
-  config.node_encryption = settings.node_encryption;
+  config.node_encryption = static_cast<std::uint8_t>(settings.node_encryption);
   config.fast_path = settings.fast_path;
   config.via_uplink = settings.via_uplink;
   config.trace = settings.trace;
@@ -79,7 +79,7 @@ plan::ProgramSettings to_settings(const sheath_config& config, const TunnelIndex
   settings.wireguard_port = config.wireguard_port;
   settings.l2_len = config.l2_len;
   settings.strict = config.strict != 0;
-  settings.node_encryption = config.node_encryption != 0;
+  settings.node_encryption = static_cast<sheath_node_encryption>(config.node_encryption);
   settings.fast_path = config.fast_path != 0;
   settings.via_uplink = config.via_uplink != 0;
   settings.trace = config.trace != 0;
@@ -110,6 +110,20 @@ netlink::WireGuardPeerPatch to_patch(const plan::SetTunnelPeer& step) {
   patch.keepalive = step.keepalive;
   patch.allowed_ips.assign(step.add_allowed_ips.begin(), step.add_allowed_ips.end());
   return patch;
+}
+
+netlink::Rule detour_rule(Family family) {
+  return {family, plan::kDetourRulePriority, SHEATH_MARK_ENCRYPT, kWholeMark, plan::kDetourTable};
+}
+
+netlink::NewRoute detour_route(const IpAddress& to, const plan::Way& way) {
+  netlink::NewRoute route;
+  route.destination = Cidr::host(to);
+  route.ifindex = way.ifindex;
+  route.gateway = way.gateway;
+  route.source = way.source;
+  route.table = plan::kDetourTable;
+  return route;
 }
 
 netlink::XfrmState to_xfrm(const plan::EspState& state, std::uint32_t replay_window) {
@@ -197,6 +211,7 @@ sheath_peer to_peer(const plan::PeerEntry& entry) {
   sheath_peer peer{};
   peer.tx_mark = entry.tx_mark;
   peer.state = entry.ready ? SHEATH_PEER_ready : SHEATH_PEER_not_ready;
+  peer.node_traffic = entry.node_traffic;
   if (entry.underlay) std::ranges::copy(entry.underlay->mapped(), peer.underlay.addr);
   return peer;
 }
@@ -214,7 +229,7 @@ plan::Owner from_owner(const sheath_owner& owner) {
 }
 
 plan::PeerEntry from_peer(const sheath_peer& peer) {
-  plan::PeerEntry entry{peer.tx_mark, peer.state == SHEATH_PEER_ready, std::nullopt};
+  plan::PeerEntry entry{peer.tx_mark, peer.state == SHEATH_PEER_ready, std::nullopt, peer.node_traffic};
   std::array<std::uint8_t, 16> bytes{};
   std::ranges::copy(peer.underlay.addr, bytes.begin());
   if (bytes != decltype(bytes){}) entry.underlay = IpAddress::from_mapped(bytes);

@@ -8,6 +8,8 @@
 #include "loader/bpf/attachment.hpp"
 #include "loader/bpf/pinned_maps.hpp"
 #include "loader/netlink/links.hpp"
+#include "loader/netlink/routes.hpp"
+#include "loader/netlink/rules.hpp"
 #include "loader/netlink/wireguard.hpp"
 #include "loader/netlink/xfrm.hpp"
 #include "loader/plan/model.hpp"
@@ -37,6 +39,10 @@ plan::ProgramSettings to_settings(const sheath_config& config, const TunnelIndex
 
 plan::Tunnel to_tunnel(const netlink::Link& link, const netlink::WireGuardDevice& device, bool rp_filter_off);
 netlink::WireGuardPeerPatch to_patch(const plan::SetTunnelPeer& step);
+
+// The rule that leads outer packets to the detour, and a route in it.
+netlink::Rule detour_rule(Family family);
+netlink::NewRoute detour_route(const IpAddress& to, const plan::Way& way);
 
 netlink::XfrmState to_xfrm(const plan::EspState& state, std::uint32_t replay_window);
 netlink::XfrmPolicy to_xfrm(const plan::EspPolicy& policy);

@@ -42,6 +42,7 @@ class Attributes {
     return out;
   }
   std::optional<std::uint32_t> u32(int type) const { return value<std::uint32_t>(type); }
+  std::optional<std::uint8_t> u8(int type) const { return value<std::uint8_t>(type); }
   // Up to the first zero or the end.
   std::optional<std::string> string(int type) const;
   // Empty when the attribute is absent.

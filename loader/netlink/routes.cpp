@@ -45,12 +45,12 @@ Result<> send(Socket& socket, Message message, const char* doing, const NewRoute
 
 }  // namespace
 
-Result<std::vector<Route>> list_routes(Socket& socket, std::uint32_t ifindex) {
+Result<std::vector<Route>> list_routes(Socket& socket, std::uint32_t ifindex, std::uint32_t table) {
   Message message(RTM_GETROUTE);
   message.put_struct(rtmsg{});
   std::vector<Route> out;
   const auto add = [&](const Reply& reply) -> Result<> {
-    auto routes = decode_route(reply);
+    auto routes = decode_route(reply, table);
     if (!routes) return fail(std::move(routes.error()));
     std::ranges::copy_if(*routes, std::back_inserter(out),
                          [&](const Route& route) { return ifindex == 0 || route.ifindex == ifindex; });

@@ -45,11 +45,13 @@ struct RouteLookup {
   std::optional<IpAddress> source;
 };
 
-// The unicast routes of table main of a reply of type RTM_NEWROUTE, one a hop; empty for any other.
-Result<std::vector<Route>> decode_route(const Reply& reply);
+inline constexpr std::uint32_t kMainTable = 254;  // RT_TABLE_MAIN
 
-// Table main, both families, unicast routes only. `ifindex` 0: of all devices.
-Result<std::vector<Route>> list_routes(Socket& socket, std::uint32_t ifindex = 0);
+// The unicast routes of a table in a reply of type RTM_NEWROUTE, one a hop; empty for any other.
+Result<std::vector<Route>> decode_route(const Reply& reply, std::uint32_t table = kMainTable);
+
+// Both families, unicast routes only. `ifindex` 0: of all devices.
+Result<std::vector<Route>> list_routes(Socket& socket, std::uint32_t ifindex = 0, std::uint32_t table = kMainTable);
 // The device of the default route with the smallest metric; nullopt without one. Of a multipath one, the first hop's.
 Result<std::optional<std::uint32_t>> default_route_device(Socket& socket, Family family);
 // The same from a list.
@@ -57,7 +59,7 @@ std::optional<std::uint32_t> default_route_device(const std::vector<Route>& rout
 // What the kernel's routing rules say for a packet of this host to `to`. nullopt: unreachable.
 Result<std::optional<RouteLookup>> look_up_route(Socket& socket, const IpAddress& to);
 
-// A unicast route in table main.
+// A unicast route.
 struct NewRoute {
   Cidr destination;
   std::uint32_t ifindex = 0;
@@ -69,6 +71,7 @@ struct NewRoute {
   // 0: the device's.
   std::uint32_t mtu = 0;
   std::uint8_t protocol = kSheathRouteProtocol;
+  std::uint32_t table = kMainTable;
 };
 
 Message encode_add_route(const NewRoute& route);

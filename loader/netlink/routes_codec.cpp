@@ -60,12 +60,14 @@ Message about(std::uint16_t type, std::uint16_t flags, const NewRoute& route, rt
   const IpAddress& to = route.destination.address;
   header.rtm_family = static_cast<std::uint8_t>(address_family(to.family));
   header.rtm_dst_len = route.destination.length;
-  header.rtm_table = RT_TABLE_MAIN;
+  constexpr std::uint32_t kLargestInHeader = 255;
+  header.rtm_table = static_cast<std::uint8_t>(route.table > kLargestInHeader ? 0U + RT_TABLE_UNSPEC : route.table);
   header.rtm_protocol = route.protocol;
   Message message(type, flags);
   message.put_struct(header);
   message.put(RTA_DST, address_bytes(to));
   message.put_u32(RTA_OIF, route.ifindex);
+  if (header.rtm_table == RT_TABLE_UNSPEC) message.put_u32(RTA_TABLE, route.table);
   return message;
 }
 
@@ -97,7 +99,7 @@ std::optional<IpAddress> read_gateway(Family family, const Attributes& attribute
   return gateway ? gateway : via(attributes);
 }
 
-Result<std::vector<Route>> decode_route(const Reply& reply) {
+Result<std::vector<Route>> decode_route(const Reply& reply, std::uint32_t wanted) {
   std::vector<Route> none;
   if (reply.type != RTM_NEWROUTE) return none;
   const auto message = parse_message<rtmsg>(reply.payload);
@@ -105,7 +107,7 @@ Result<std::vector<Route>> decode_route(const Reply& reply) {
   const auto& [header, attributes] = *message;
   const auto family = family_of(header.rtm_family);
   const std::uint32_t table = attributes.u32(RTA_TABLE).value_or(header.rtm_table);
-  if (!family || table != RT_TABLE_MAIN || header.rtm_type != RTN_UNICAST) return none;
+  if (!family || table != wanted || header.rtm_type != RTN_UNICAST) return none;
   const auto to = destination(*family, header, attributes);
   if (!to) return fail(to.error());
 

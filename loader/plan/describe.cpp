@@ -34,6 +34,10 @@ std::string program_name(Program program) {
   return std::string(maps::direction_name(program));
 }
 
+std::string family(Family value) {
+  return value == Family::kIpv4 ? "4" : "6";
+}
+
 std::string place(const Attachment& where) {
   return program_name(where.program) + " to " + where.device;
 }
@@ -110,9 +114,11 @@ class Describer {
   }
   StepDescription operator()(const SetPeer& step) const {
     const std::string state = step.entry.ready ? "ready" : "not ready";
+    const std::string traffic(maps::node_traffic_name(step.entry.node_traffic));
+    const bool plain = step.entry.node_traffic == SHEATH_NODE_TRAFFIC_plain;
     return {"set-peer",
-            "mark " + node(step.node_id) + " " + state,
-            {{"node_id", std::to_string(step.node_id)}, {"state", state}}};
+            "mark " + node(step.node_id) + " " + state + (plain ? "" : ", node traffic " + traffic),
+            {{"node_id", std::to_string(step.node_id)}, {"state", state}, {"node_traffic", traffic}}};
   }
   StepDescription operator()(const SetEndpoint& step) const {
     return {"set-endpoint",
@@ -205,6 +211,27 @@ class Describer {
     return {"add-overlay-address",
             "give " + std::string(kOverlayDevice) + " the address " + step.address.text(),
             {{"address", step.address.text()}}};
+  }
+  StepDescription operator()(const SetDetourRoute& step) const {
+    return {"set-detour-route",
+            "give outer packets to " + step.to.text() + " a way of their own" +
+                (step.way.gateway ? ", via " + step.way.gateway->text() : ""),
+            {{"to", step.to.text()}}};
+  }
+  StepDescription operator()(const DropDetourRoute& step) const {
+    return {
+        "drop-detour-route", "take outer packets to " + step.to.text() + " their own way", {{"to", step.to.text()}}};
+  }
+  StepDescription operator()(const AddDetourRule& step) const {
+    return {"add-detour-rule",
+            "lead IPv" + family(step.family) + " outer packets to these routes: mark 0xe00, table " +
+                std::to_string(kDetourTable),
+            {{"family", family(step.family)}}};
+  }
+  StepDescription operator()(const DropDetourRule& step) const {
+    return {"drop-detour-rule",
+            "remove the IPv" + family(step.family) + " routing rule for outer packets",
+            {{"family", family(step.family)}}};
   }
   StepDescription operator()(const SetOverlayRoute& step) const {
     return {"set-overlay-route",

@@ -3,7 +3,10 @@
 
 #include <algorithm>
 
+#include "loader/plan/detour.hpp"
 #include "loader/plan/node_ids.hpp"
+#include "loader/plan/node_traffic.hpp"
+#include "loader/state/opt_out.hpp"
 #include "maps/marks.h"
 
 namespace sheath::plan {
@@ -69,6 +72,19 @@ std::optional<TunnelEnds> esp_ends(const Inputs& in, const state::Node& peer) {
   return has_overlay(in) ? common_ends(own.router_ips, peer.router_ips) : common_ends(own.node_ips, peer.node_ips);
 }
 
+bool both_opted_in(const Inputs& in, const state::Node& peer) {
+  return !state::is_opted_out(in.config, own_node(in)) && !state::is_opted_out(in.config, peer);
+}
+
+// A peer may send from its pods, and from its own addresses too unless the pair is opted out: whether it does is its
+// choice, and it may be ahead of us in turning node encryption on.
+std::set<Cidr> allowed_ips(const Inputs& in, const state::Node& peer) {
+  std::set<Cidr> out{peer.pod_cidrs.begin(), peer.pod_cidrs.end()};
+  if (!both_opted_in(in, peer)) return out;
+  for (const auto& address : peer.node_ips) out.insert(Cidr::host(address));
+  return out;
+}
+
 void add_wireguard_peer(const Inputs& in, const state::Node& peer, std::uint16_t id, Desired& desired) {
   const auto endpoint = endpoint_of(peer, own_node(in), in.config.wireguard.listen_port);
   desired.maps.peers[id].tx_mark = sheath_tx_mark(id, 0);
@@ -79,8 +95,8 @@ void add_wireguard_peer(const Inputs& in, const state::Node& peer, std::uint16_t
   }
   if (!endpoint) desired.warnings.push_back("node " + peer.name + " has no address of a family that this node has");
   desired.names.keys[*peer.wireguard_key] = peer.name;
-  desired.tunnel->peers[*peer.wireguard_key] = {
-      endpoint, in.config.wireguard.persistent_keepalive, {peer.pod_cidrs.begin(), peer.pod_cidrs.end()}};
+  desired.tunnel->peers[*peer.wireguard_key] = {endpoint, in.config.wireguard.persistent_keepalive,
+                                                allowed_ips(in, peer)};
 }
 
 void add_peer(const Inputs& in, const state::Node& peer, std::uint16_t id, Desired& desired) {
@@ -94,10 +110,11 @@ void add_peer(const Inputs& in, const state::Node& peer, std::uint16_t id, Desir
   if (desired.tunnel) add_wireguard_peer(in, peer, id, desired);
 }
 
-void add_ipsec(const Inputs& in, const Peers& peers, const NodeIds& ids, Desired& desired) {
+void add_ipsec(const Inputs& in, const Peers& peers, const NodeIds& ids, const NodeTraffic& traffic, Desired& desired) {
   std::vector<IpsecPeerInput> inputs;
   for (const auto* peer : peers) {
-    inputs.push_back({peer, ids.at(peer->name), esp_ends(in, *peer)});
+    const bool nodes_too = traffic.levels.at(peer->name) != SHEATH_NODE_TRAFFIC_plain;
+    inputs.push_back({peer, ids.at(peer->name), esp_ends(in, *peer), nodes_too});
     if (inputs.back().ends) continue;
     desired.warnings.push_back("node " + peer->name + " has no " + (has_overlay(in) ? "router IP" : "address") +
                                " of a family that this node has");
@@ -106,7 +123,7 @@ void add_ipsec(const Inputs& in, const Peers& peers, const NodeIds& ids, Desired
   const bool lost = in.actual.pins != Pins::kAll;
   const auto& seen = lost ? IpsecActual{} : in.actual.ipsec;
   const auto mtu = desired.ipsec->mtu;
-  desired.ipsec = build_ipsec(own.name, own.pod_cidrs, *in.ipsec, inputs, seen, lost ? Maps{} : in.actual.maps);
+  desired.ipsec = build_ipsec(own, *in.ipsec, inputs, seen, lost ? Maps{} : in.actual.maps);
   desired.ipsec->mtu = mtu;
   for (const auto& [name, peer] : desired.ipsec->peers) {
     const auto known = ids.find(name);
@@ -225,7 +242,10 @@ ProgramSettings settings_of(const Inputs& in, Program program, std::uint8_t l2_l
   if (has_overlay(in)) settings.vxlan_port = kVxlanPort;
   settings.l2_len = l2_len;
   settings.strict = in.config.mode == state::Mode::kStrict;
-  settings.node_encryption = in.config.node_encryption;
+  if (in.config.node_encryption) {
+    settings.node_encryption = state::is_opted_out(in.config, own_node(in)) ? SHEATH_NODE_ENCRYPTION_opted_out
+                                                                            : SHEATH_NODE_ENCRYPTION_enabled;
+  }
   return settings;
 }
 
@@ -261,6 +281,36 @@ void add_programs(const Inputs& in, Desired& desired) {
     desired.programs[{SHEATH_DIRECTION_pod_egress, pod.device}] = settings;
     desired.maps.endpoints[address] = pod.entry;
   }
+}
+
+NodeTrafficView node_traffic_view(const Inputs& in, const Peers& peers, const NodeIds& ids) {
+  NodeTrafficView view;
+  view.opted_out = state::is_opted_out(in.config, own_node(in));
+  view.on = in.config.node_encryption && !view.opted_out;
+  view.published = in.says_it_encrypts;
+  for (const auto* peer : peers) {
+    auto& seen = view.peers[peer->name];
+    seen.opted_out = state::is_opted_out(in.config, *peer);
+    seen.published = peer->node_encryption.value_or(false);
+    const auto entry = in.actual.maps.peers.find(ids.at(peer->name));
+    if (entry != in.actual.maps.peers.end()) seen.level = entry->second.node_traffic;
+  }
+  return view;
+}
+
+// Before IPsec's policies, which follow from it.
+NodeTraffic add_node_traffic(const Inputs& in, const Peers& peers, const NodeIds& ids, Desired& desired) {
+  auto traffic = decide_node_traffic(node_traffic_view(in, peers, ids));
+  std::set<IpAddress> addresses;
+  for (const auto* peer : peers) {
+    const auto level = traffic.levels.at(peer->name);
+    desired.maps.peers[ids.at(peer->name)].node_traffic = level;
+    if (level != SHEATH_NODE_TRAFFIC_plain) addresses.insert(peer->node_ips.begin(), peer->node_ips.end());
+  }
+  desired.detour = detour_to(addresses, in.facts.routes);
+  desired.node_traffic_pending = traffic.pending;
+  if (traffic.publish) desired.publication = in.publication_encrypting;
+  return traffic;
 }
 
 void add_warnings(const Inputs& in, Desired& desired) {
@@ -310,7 +360,8 @@ Result<Desired> build_desired(const Inputs& in) {
   const auto ids = assign_node_ids(peers, in.actual.maps);
   if (!ids) return fail(ids.error());
   for (const auto* peer : peers) add_peer(in, *peer, ids->at(peer->name), desired);
-  if (desired.ipsec) add_ipsec(in, peers, *ids, desired);
+  const auto traffic = add_node_traffic(in, peers, *ids, desired);
+  if (desired.ipsec) add_ipsec(in, peers, *ids, traffic, desired);
   add_owners(own_node(in), {SHEATH_KIND_local, 0}, desired.maps);
   for (const auto& address : own_node(in).router_ips) desired.maps.node_ips[address] = {SHEATH_KIND_local, 0};
   add_cluster_range(in, desired);

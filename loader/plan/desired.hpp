@@ -14,6 +14,9 @@ struct Inputs {
   const Facts& facts;
   const Actual& actual;  // what peers have now is kept: node IDs, and with IPsec their states
   std::optional<Publication> publication;
+  std::optional<Publication> publication_encrypting =
+      std::nullopt;                    // the same, and that this node encrypts its node traffic
+  bool says_it_encrypts = false;       // what is published of it now
   const IpsecInputs* ipsec = nullptr;  // with encryption ipsec
 };
 

@@ -21,12 +21,20 @@ struct LocalPod {
   EndpointEntry entry;
 };
 
+// Of table main, not Sheath's own.
+struct MainRoute {
+  Cidr destination;
+  std::uint32_t metric = 0;
+  Way way;
+};
+
 struct Facts {
   std::vector<Uplink> uplinks;          // in the order of the configuration; the first is the main one
   std::set<IpAddress> local_addresses;  // of all devices but the overlay's
   int all_rp_filter = 0;                // net.ipv4.conf.all.rp_filter
   std::map<Program, std::uint64_t> builds;
   std::map<IpAddress, LocalPod> pods;  // empty without the fast path
+  std::vector<MainRoute> routes;       // empty where no node traffic is encrypted
 };
 
 }  // namespace sheath::plan

@@ -24,8 +24,17 @@ std::set<std::pair<Cidr, Cidr>> selectors_of(const std::vector<Cidr>& own, const
   return out;
 }
 
-IpsecPeer make_peer(const std::vector<Cidr>& own_pod_cidrs, const IpsecPeerInput& input) {
-  IpsecPeer peer{input.node_id, input.ends, selectors_of(own_pod_cidrs, input.node->pod_cidrs), {}};
+// What a node may send from or be sent to.
+std::vector<Cidr> prefixes_of(const state::Node& node, bool nodes_too) {
+  auto out = node.pod_cidrs;
+  if (!nodes_too) return out;
+  for (const auto& address : node.node_ips) out.push_back(Cidr::host(address));
+  return out;
+}
+
+IpsecPeer make_peer(const state::Node& own, const IpsecPeerInput& input) {
+  const auto selectors = selectors_of(prefixes_of(own, input.nodes_too), prefixes_of(*input.node, input.nodes_too));
+  IpsecPeer peer{input.node_id, input.ends, selectors, {}};
   for (const auto& session : input.node->ipsec_sessions) {
     peer.sessions[session.generation] = {session.generation, session.public_key, session.tag, session.psk_id};
   }
@@ -121,18 +130,18 @@ class ViewBuilder {
 
 }  // namespace
 
-Ipsec build_ipsec(const std::string& own_name, const std::vector<Cidr>& own_pod_cidrs, const IpsecInputs& inputs,
-                  const std::vector<IpsecPeerInput>& peers, const IpsecActual& actual, const Maps& maps) {
+Ipsec build_ipsec(const state::Node& own, const IpsecInputs& inputs, const std::vector<IpsecPeerInput>& peers,
+                  const IpsecActual& actual, const Maps& maps) {
   Ipsec ipsec;
   RotationView view;
-  view.name = own_name;
+  view.name = own.name;
   view.sessions = inputs.sessions;
   view.file_key_id = inputs.file_key_id;
   view.held_psk_ids = inputs.held_psk_ids;
   view.now = inputs.now;
   view.timing = inputs.timing;
   for (const auto& session : inputs.sessions) ipsec.sessions[session.generation] = session;
-  for (const auto& input : peers) ipsec.peers[input.node->name] = make_peer(own_pod_cidrs, input);
+  for (const auto& input : peers) ipsec.peers[input.node->name] = make_peer(own, input);
   add_departed(actual, ipsec);
 
   const ViewBuilder builder(inputs, actual, maps, ipsec);

@@ -35,11 +35,12 @@ struct IpsecPeerInput {
   const state::Node* node = nullptr;
   std::uint16_t node_id = 0;
   std::optional<TunnelEnds> ends;
+  bool nodes_too = false;  // node traffic goes through the tunnel as well as the pods'
 };
 
 // The engine's peers and the rotation's decision, from what is published, what the kernel has and what was heard.
-Ipsec build_ipsec(const std::string& own_name, const std::vector<Cidr>& own_pod_cidrs, const IpsecInputs& inputs,
-                  const std::vector<IpsecPeerInput>& peers, const IpsecActual& actual, const Maps& maps);
+Ipsec build_ipsec(const state::Node& own, const IpsecInputs& inputs, const std::vector<IpsecPeerInput>& peers,
+                  const IpsecActual& actual, const Maps& maps);
 
 // The generation that data to the peer goes under when the plan is done; 0: none.
 std::uint8_t generation_in_use(const Ipsec& ipsec, const std::string& peer);

@@ -59,6 +59,7 @@ struct PeerEntry {
   std::uint32_t tx_mark = 0;
   bool ready = false;
   std::optional<IpAddress> underlay;  // where VXLAN sends what is for it; only with an overlay
+  sheath_node_traffic node_traffic = SHEATH_NODE_TRAFFIC_plain;
   auto operator<=>(const PeerEntry&) const = default;
 };
 
@@ -120,7 +121,7 @@ struct ProgramSettings {
   std::uint16_t vxlan_port = 0;        // 0 without an overlay
   std::uint8_t l2_len = 14;
   bool strict = true;
-  bool node_encryption = false;
+  sheath_node_encryption node_encryption = SHEATH_NODE_ENCRYPTION_disabled;
   bool fast_path = false;
   bool via_uplink = false;
   bool trace = false;
@@ -128,6 +129,27 @@ struct ProgramSettings {
 };
 
 using Programs = std::map<Attachment, ProgramSettings>;
+
+// --- a way of their own for outer packets ---------------------------------------------------------------------------
+
+// With node encryption an inner and an outer packet have the same two addresses. What the host learns of the path for
+// the inner (that less fits into the tunnel) must not count for the outer, or each shrinks the other: so outer packets,
+// which all have the engine's mark, take the same way by a table of their own.
+inline constexpr std::uint32_t kDetourTable = 0xe00;
+inline constexpr std::uint32_t kDetourRulePriority = 90;
+
+struct Way {
+  std::uint32_t ifindex = 0;
+  std::optional<IpAddress> gateway;  // absent: the destination is on the link
+  std::optional<IpAddress> source;
+  auto operator<=>(const Way&) const = default;
+};
+
+struct Detour {
+  std::set<Family> rules;
+  std::map<IpAddress, Way> routes;  // to the peers' node IPs
+  bool operator==(const Detour&) const = default;
+};
 
 // --- desired and actual --------------------------------------------------------------------------------------------
 
@@ -150,9 +172,11 @@ struct Desired {
   std::optional<Tunnel> tunnel;  // WireGuard
   std::optional<Ipsec> ipsec;
   std::optional<Overlay> overlay;
+  Detour detour;
   Maps maps;
   Programs programs;
   std::optional<Publication> publication;
+  bool node_traffic_pending = false;  // this plan is a step of turning node encryption on or off, and not the last
   Names names;
   std::vector<std::string> waiting_for_key;  // peers by name: what is for them is dropped (strict)
   std::vector<std::string> warnings;
@@ -167,6 +191,7 @@ struct Actual {
   std::optional<Tunnel> tunnel;
   IpsecActual ipsec;
   std::optional<Overlay> overlay;
+  Detour detour;
   Maps maps;
   Programs programs;
   // Pins whose device or link is gone: nothing is attached, yet they have to be removed.

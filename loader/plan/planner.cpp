@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "loader/plan/detour.hpp"
 #include "loader/plan/ipsec_plan.hpp"
 #include "loader/plan/overlay_plan.hpp"
 #include "loader/plan/tunnel_plan.hpp"
@@ -50,6 +51,7 @@ class Planner {
     guard_devices();
     raise_devices();
     add_crypto();
+    plan_detour(desired_.detour, actual_.detour, plan_);
     ready_peers();
     set_endpoints();
     attach_programs();
@@ -57,6 +59,7 @@ class Planner {
     unready_peers();
     remove_crypto();
     detach_programs();
+    plan_detour_removals(desired_.detour, actual_.detour, plan_);
     forget();
     remove_devices();
     return std::move(plan_);
@@ -96,10 +99,15 @@ class Planner {
     for (const auto& entry : desired_.maps.node_ips) collect(entry, maps_.node_ips, fence.maps.node_ips);
     for (const auto& entry : desired_.maps.pod_cidrs) collect(entry, maps_.pod_cidrs, fence.maps.pod_cidrs);
     for (const auto& [id, entry] : desired_.maps.peers) {
-      if (!maps_.peers.contains(id)) maps_.peers[id] = fence.maps.peers[id] = {entry.tx_mark, false, entry.underlay};
+      if (!maps_.peers.contains(id)) maps_.peers[id] = fence.maps.peers[id] = closed(entry);
     }
     for (const auto& [where, settings] : fence.programs) programs_[where] = settings;
     plan_.emplace_back(std::move(fence));
+  }
+
+  static PeerEntry closed(PeerEntry entry) {
+    entry.ready = false;
+    return entry;
   }
 
   // A prefix that was a peer's, and becomes another's: it can be sent to until its new owner is ready.
@@ -269,6 +277,7 @@ void plan_removal(const Actual& actual, Plan& plan) {
   if (actual.tunnel) plan.emplace_back(RemoveTunnel{actual.tunnel->name});
   plan_ipsec_removal(actual.ipsec, plan);
   if (actual.overlay) plan.emplace_back(RemoveTunnel{kOverlayDevice});
+  plan_detour_removals({}, actual.detour, plan);
   if (actual.pins != Pins::kNone) plan.emplace_back(RemoveMaps{});
 }
 

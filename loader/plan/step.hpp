@@ -257,6 +257,30 @@ struct DropOverlayRoute {
   bool operator==(const DropOverlayRoute&) const = default;
 };
 
+// A way of its own for outer packets to this address, in place of the one that may be there.
+struct SetDetourRoute {
+  IpAddress to;
+  Way way;
+  bool operator==(const SetDetourRoute&) const = default;
+};
+
+struct DropDetourRoute {
+  IpAddress to;
+  Way way;
+  bool operator==(const DropDetourRoute&) const = default;
+};
+
+// Leads outer packets to these routes.
+struct AddDetourRule {
+  Family family = Family::kIpv4;
+  bool operator==(const AddDetourRule&) const = default;
+};
+
+struct DropDetourRule {
+  Family family = Family::kIpv4;
+  bool operator==(const DropDetourRule&) const = default;
+};
+
 // Waits until packets that were on their way have arrived.
 struct Pause {
   std::chrono::milliseconds duration{0};
@@ -273,13 +297,13 @@ struct RemoveSessions {
   bool operator==(const RemoveSessions&) const = default;
 };
 
-using Step =
-    std::variant<Fence, CreateMaps, CreateTunnel, ConfigureTunnel, SetTunnelMtu, SetRpFilterOff, SetTunnelUp, Publish,
-                 Withdraw, SetTunnelPeer, DropAllowedIps, RemoveTunnelPeer, SetNodeIp, SetPodCidr, SetPeer, SetEndpoint,
-                 DeleteNodeIp, DeletePodCidr, DeletePeer, DeleteEndpoint, Attach, Detach, RemoveTunnel, RemoveMaps,
-                 CreateXfrm, SetDeliveryPolicies, DrawSession, RetireSession, AddState, DropState, RecordPairs,
-                 SetPolicies, DropPolicies, SendProbes, ForgetHeard, CreateOverlay, AddOverlayAddress, SetOverlayRoute,
-                 DropOverlayRoute, Pause, FlushIpsec, RemoveSessions>;
+using Step = std::variant<Fence, CreateMaps, CreateTunnel, ConfigureTunnel, SetTunnelMtu, SetRpFilterOff, SetTunnelUp,
+                          Publish, Withdraw, SetTunnelPeer, DropAllowedIps, RemoveTunnelPeer, SetNodeIp, SetPodCidr,
+                          SetPeer, SetEndpoint, DeleteNodeIp, DeletePodCidr, DeletePeer, DeleteEndpoint, Attach, Detach,
+                          RemoveTunnel, RemoveMaps, CreateXfrm, SetDeliveryPolicies, DrawSession, RetireSession,
+                          AddState, DropState, RecordPairs, SetPolicies, DropPolicies, SendProbes, ForgetHeard,
+                          CreateOverlay, AddOverlayAddress, SetOverlayRoute, DropOverlayRoute, Pause, FlushIpsec,
+                          RemoveSessions, SetDetourRoute, DropDetourRoute, AddDetourRule, DropDetourRule>;
 
 using Plan = std::vector<Step>;
 

@@ -237,7 +237,6 @@ Result<> check_supported(const LoadedConfig& loaded) {
     return fail(Error::misuse(origin_text(loaded, path) + ": " + std::string(path) + ": " + value +
                               " is not supported by this version"));
   };
-  if (config.node_encryption) return refuse("nodeEncryption");
   if (config.nodes.source != "file") return refuse("nodes.source");
   return {};
 }

@@ -14,6 +14,7 @@ void overlay(Node& node, const Node& object) {
   if (!object.router_ips.empty()) node.router_ips = object.router_ips;
   if (object.wireguard_key) node.wireguard_key = object.wireguard_key;
   if (object.ipsec_key_id) node.ipsec_key_id = object.ipsec_key_id;
+  if (object.node_encryption) node.node_encryption = object.node_encryption;
   if (!object.ipsec_sessions.empty()) node.ipsec_sessions = object.ipsec_sessions;
   for (const auto& [key, value] : object.labels) node.labels.insert_or_assign(key, value);
 }

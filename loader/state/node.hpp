@@ -30,6 +30,7 @@ struct Node {
   std::vector<IpAddress> router_ips;  // its ends of ESP inside VXLAN; the first of a family counts
   std::optional<keys::PublicKey> wireguard_key;
   std::optional<std::uint8_t> ipsec_key_id;  // of the key in its key file
+  std::optional<bool> node_encryption;       // what it says: whether it sends its node traffic encrypted
   std::vector<IpsecSession> ipsec_sessions;  // one for each key ID, in their order
   std::map<std::string, std::string> labels;
 

@@ -149,10 +149,20 @@ Result<> read_ipsec_key_id(const Field& annotations, Node& node) {
   return {};
 }
 
+Result<> read_node_encryption(const Field& annotations, Node& node) {
+  const auto field = annotation(annotations, kNodeEncryptionAnnotation);
+  if (!field) return fail(field.error());
+  if (field->value == nullptr) return {};
+  const auto& text = field->value->text;
+  if (text != "true" && text != "false") return fail_at(*field, "has to be true or false");
+  node.node_encryption = text == "true";
+  return {};
+}
+
 Result<> read_annotations(const Field& metadata, Node& node) {
   const auto annotations = member(metadata, "annotations", Kind::kMap);
   if (!annotations) return fail(annotations.error());
-  for (const auto read : {read_key, read_router_ips, read_ipsec_key_id, read_ipsec_sessions}) {
+  for (const auto read : {read_key, read_router_ips, read_ipsec_key_id, read_ipsec_sessions, read_node_encryption}) {
     if (auto done = read(*annotations, node); !done) return done;
   }
   return {};

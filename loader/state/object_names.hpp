@@ -15,6 +15,8 @@ inline constexpr std::string_view kIpsecKeyIdAnnotation = "sheath.io/ipsec-key-i
 inline constexpr std::string_view kIpsecKeyAnnotation = "sheath.io/ipsec-pub-key";
 inline constexpr std::string_view kIpsecTagAnnotation = "sheath.io/ipsec-spi-tag";
 inline constexpr std::string_view kIpsecPskAnnotation = "sheath.io/ipsec-psk-id";
+// "true": the node sends its node traffic to peers encrypted, and so may be held to it.
+inline constexpr std::string_view kNodeEncryptionAnnotation = "sheath.io/node-encryption";
 // Cilium's router addresses.
 inline constexpr std::string_view kRouterIp4Annotation = "network.cilium.io/ipv4-cilium-host";
 inline constexpr std::string_view kRouterIp6Annotation = "network.cilium.io/ipv6-cilium-host";

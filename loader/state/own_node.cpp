@@ -32,6 +32,7 @@ Result<Node> own_node(const Config& config, std::span<const NodeObject> objects,
   node.wireguard_key.reset();
   node.ipsec_key_id.reset();
   node.ipsec_sessions.clear();
+  node.node_encryption.reset();
   if (!config.pod_cidrs.empty()) node.pod_cidrs = config.pod_cidrs;
   if (!config.node_ips.empty()) node.node_ips = config.node_ips;
   if (!config.router_ips.empty()) node.router_ips = config.router_ips;

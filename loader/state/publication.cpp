@@ -31,6 +31,7 @@ std::string published_object(const Node& node) {
   Json metadata{{"name", node.name}, {"labels", {{kManagedByLabel, kManagedBySheath}}}};
   auto annotations = Json::object();
   if (node.wireguard_key) annotations[kKeyAnnotation] = node.wireguard_key->text();
+  if (node.node_encryption.value_or(false)) annotations[kNodeEncryptionAnnotation] = "true";
   if (node.ipsec_key_id) annotations[kIpsecKeyIdAnnotation] = std::to_string(*node.ipsec_key_id);
   if (!node.ipsec_sessions.empty()) {
     annotations[kIpsecKeyAnnotation] = by_key_id(node, [](const auto& session) { return session.public_key.text(); });

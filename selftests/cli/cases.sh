@@ -40,7 +40,7 @@ check map-not-dumpable map dump events
 check map-none-pinned map list --bpffs /sys/fs/bpf/sheath-of-no-node
 check dry-run-and-wait apply --dry-run --wait 5s
 check wait-not-a-duration apply --wait soon
-check unsupported-node-encryption apply --node-encryption
+check unsupported-source apply --nodes-source kubernetes
 
 # --- keys ------------------------------------------------------------------------------------------------------------
 check key-generate-no-id key generate

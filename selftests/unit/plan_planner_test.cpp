@@ -179,7 +179,9 @@ TEST_CASE("plan: a virgin node in strict mode is closed by the first step, and o
   CHECK(lines[3] == "set the MTU of cilium_wg0 to 1420");
   CHECK(lines[6] == "publish this node's object as /nodes/node0.json");
   CHECK(lines[7] == "attach tunnel_ingress to cilium_wg0 (strict, tunnel cilium_wg0)");
-  CHECK(lines[8] == "add peer node1 of cilium_wg0, endpoint 172.0.1.1:51871, allowed IPs 10.0.1.0/24, fd00:10:1::/64");
+  CHECK(lines[8] ==
+        "add peer node1 of cilium_wg0, endpoint 172.0.1.1:51871, allowed IPs 10.0.1.0/24, "
+        "172.0.1.1/32, fd00:10:1::/64");
   CHECK(lines[11] == "mark node1 (node 1) ready");
   CHECK(lines.back() == "attach uplink_ingress to eth0 (strict, tunnel cilium_wg0)");
   CHECK(lines.size() == 16);
@@ -207,12 +209,13 @@ TEST_CASE("plan: a new peer's prefixes are known before its tunnel, and it is re
   const auto actual = scene.applied();
   scene.put(make_node(9));
   const auto plan = scene.plan(actual);
-  CHECK(texts(plan) == std::vector<std::string>{
-                           "node IP 172.0.9.1 is of node 4", "pod CIDR 10.0.9.0/24 is of node 4",
-                           "pod CIDR fd00:10:9::/64 is of node 4",
-                           "add peer " + key_of(9).text() +
-                               " of cilium_wg0, endpoint 172.0.9.1:51871, allowed IPs 10.0.9.0/24, fd00:10:9::/64",
-                           "mark node 4 ready"});
+  CHECK(texts(plan) ==
+        std::vector<std::string>{"node IP 172.0.9.1 is of node 4", "pod CIDR 10.0.9.0/24 is of node 4",
+                                 "pod CIDR fd00:10:9::/64 is of node 4",
+                                 "add peer " + key_of(9).text() +
+                                     " of cilium_wg0, endpoint 172.0.9.1:51871, allowed IPs 10.0.9.0/24, 172.0.9.1/32, "
+                                     "fd00:10:9::/64",
+                                 "mark node 4 ready"});
 }
 
 TEST_CASE("plan: a peer that goes is not sent to, then has no tunnel, then is forgotten") {
@@ -234,7 +237,7 @@ TEST_CASE("plan: a peer's new key takes over its prefixes before the old one goe
   const auto& added = std::get<SetTunnelPeer>(plan[0]);
   CHECK(added.key == key_of(50));
   CHECK(added.create);
-  CHECK(added.add_allowed_ips.size() == 2);
+  CHECK(added.add_allowed_ips.size() == 3);
   CHECK(std::get<RemoveTunnelPeer>(plan[1]).key == key_of(1));
 }
 

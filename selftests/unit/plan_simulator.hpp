@@ -52,6 +52,10 @@ class Simulator {
   void operator()(const AddOverlayAddress& step) { node_.overlay.value().addresses.insert(step.address); }
   void operator()(const SetOverlayRoute& step) { node_.overlay.value().routes[step.destination] = step.source; }
   void operator()(const DropOverlayRoute& step) { node_.overlay.value().routes.erase(step.destination); }
+  void operator()(const SetDetourRoute& step) { node_.detour.routes[step.to] = step.way; }
+  void operator()(const DropDetourRoute& step) { node_.detour.routes.erase(step.to); }
+  void operator()(const AddDetourRule& step) { node_.detour.rules.insert(step.family); }
+  void operator()(const DropDetourRule& step) { node_.detour.rules.erase(step.family); }
   void operator()(const Pause&) {}
   void operator()(const FlushIpsec&) {
     node_.ipsec.states.clear();

@@ -12,7 +12,7 @@ using sheath::keys::PublicKey;
 
 namespace {
 
-PublicKey key_of(std::uint8_t number) {
+PublicKey wireguard_key_of(std::uint8_t number) {
   PublicKey out;
   out.bytes[0] = number;
   return out;
@@ -33,7 +33,7 @@ NodeObject object(const Make& make) {
   out.node.name = make.name;
   for (const auto& ip : make.ips) out.node.node_ips.push_back(*IpAddress::parse(ip));
   for (const auto& cidr : make.cidrs) out.node.pod_cidrs.push_back(*Cidr::parse(cidr));
-  if (make.key_number != 0) out.node.wireguard_key = key_of(make.key_number);
+  if (make.key_number != 0) out.node.wireguard_key = wireguard_key_of(make.key_number);
   return out;
 }
 
@@ -115,7 +115,7 @@ TEST_CASE("cluster: objects of one node merge field by field, the published one 
   const auto& peer = cluster->nodes.at("peer");
   CHECK(peer.node_ips == std::vector{*IpAddress::parse("172.18.0.4")});
   CHECK(peer.pod_cidrs == std::vector{*Cidr::parse("10.244.1.0/24")});
-  CHECK(peer.wireguard_key == key_of(7));
+  CHECK(peer.wireguard_key == wireguard_key_of(7));
   CHECK(cluster->nodes.at("own") == kOwn);
   CHECK(cluster->warnings.empty());
 }

@@ -232,7 +232,6 @@ TEST_CASE("configuration: what this version cannot do is refused where it is ask
     const char* error;
   };
   const Case cases[] = {
-      {"mode: strict\nnodeEncryption: true\n", ":2: nodeEncryption: true is not supported by this version"},
       {"nodes:\n  source: kubernetes\n", ":2: nodes.source: kubernetes is not supported by this version"},
   };
   for (const auto& c : cases) {
@@ -243,9 +242,9 @@ TEST_CASE("configuration: what this version cannot do is refused where it is ask
     CHECK(checked.error().what() == loaded.file + c.error);
     CHECK(checked.error().kind() == sheath::ErrorKind::kMisuse);
   }
-  const auto by_flag = load("", {{"node-encryption", "true"}, {"node-name", "n"}});
+  const auto by_flag = load("", {{"nodes-source", "kubernetes"}, {"node-name", "n"}});
   CHECK(check_supported(*by_flag.result).error().what() ==
-        "--node-encryption: nodeEncryption: true is not supported by this version");
+        "--nodes-source: nodes.source: kubernetes is not supported by this version");
   CHECK(check_supported(*load("encryption: none\n", {{"node-name", "n"}}).result));
 }
 

@@ -52,15 +52,19 @@ Cluster::Cluster(const sheath_config& config) : Datapath(config) {
   }
   add_node("172.18.0.5", SHEATH_KIND_remote, kKeylessNode);
   add_node("fd00:18::5", SHEATH_KIND_remote, kKeylessNode);
-  const std::uint32_t mark = config.marked != 0 ? kKeyedMark : kReadyMark;
-  set_peer(kReadyNode, {mark, SHEATH_PEER_ready, underlay_address(kRemoteNode.ipv4)});
-  set_peer(kKeylessNode, {0x30e00, SHEATH_PEER_not_ready, underlay_address("fd00:18::5")});
+  ready_mark_ = config.marked != 0 ? kKeyedMark : kReadyMark;
+  set_node_traffic(SHEATH_NODE_TRAFFIC_plain);
 
   sheath_endpoint pod{};
   pod.ifindex = devices().pod.ifindex;
   std::ranges::copy(kPodMac, pod.pod_mac);
   std::ranges::copy(kHostMac, pod.host_mac);
   for (const Family family : {Family::kIpv4, Family::kIpv6}) add_endpoint(kLocalPod.address(family), pod);
+}
+
+void Cluster::set_node_traffic(sheath_node_traffic level) {
+  set_peer(kReadyNode, {ready_mark_, SHEATH_PEER_ready, underlay_address(kRemoteNode.ipv4), level});
+  set_peer(kKeylessNode, {0x30e00, SHEATH_PEER_not_ready, underlay_address("fd00:18::5"), level});
 }
 
 sheath_addr underlay_address(const std::string& text) {
@@ -77,6 +81,14 @@ Cluster& shared_cluster(Mode mode) {
   static Cluster strict(Mode::kStrict);
   static Cluster permissive(Mode::kPermissive);
   return mode == Mode::kStrict ? strict : permissive;
+}
+
+Cluster& shared_node_cluster(Mode mode, sheath_node_traffic level) {
+  static Cluster strict(Mode::kStrict);
+  static Cluster permissive(Mode::kPermissive);
+  Cluster& cluster = mode == Mode::kStrict ? strict : permissive;
+  cluster.set_node_traffic(level);
+  return cluster;
 }
 
 PacketSpec between(const Party& source, const Party& dest, Family family) {

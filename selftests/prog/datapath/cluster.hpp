@@ -77,12 +77,21 @@ class Cluster : public Datapath {
  public:
   explicit Cluster(const sheath_config& config);
   explicit Cluster(Mode mode) : Cluster(config_for(mode)) {}
+
+  // Of the ready peer and of the one that is not.
+  void set_node_traffic(sheath_node_traffic level);
+
+ private:
+  std::uint32_t ready_mark_ = 0;
 };
 
 // A datapath kept for all tests of one mode: loading is the slow part. Counters only ever grow.
 Cluster& shared_cluster(Mode mode);
 // With IPsec; the ready peer's mark is kKeyedMark.
 Cluster& shared_ipsec_cluster(Mode mode);
+
+// With node traffic at that level, WireGuard.
+Cluster& shared_node_cluster(Mode mode, sheath_node_traffic level);
 
 // An ordinary packet between two parties.
 PacketSpec between(const Party& source, const Party& dest, Family family);

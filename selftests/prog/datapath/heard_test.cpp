@@ -135,7 +135,7 @@ TEST_CASE("heard: a peer's source under another peer's key, or under none, is dr
 TEST_CASE("heard: whatever the key, what is not from a peer's pods is dropped and not noted") {
   forget_all();
   for (const Family family : kFamilies)
-    for (const Party* source : {&kLocalPod, &kLocalRouter, &kLocalNode, &kUnknownPod, &kWorld, &kRemoteNode}) {
+    for (const Party* source : {&kLocalPod, &kLocalRouter, &kLocalNode, &kUnknownPod, &kWorld}) {
       CAPTURE(source->name);
       expect_bad_source(data(*source, kLocalPod, family), opened(kReadyNode, 3), kReadyNode);
       expect_bad_source(probe(*source, family, 3), opened(kReadyNode, 3), kReadyNode);

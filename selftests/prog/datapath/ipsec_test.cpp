@@ -42,7 +42,7 @@ TEST_CASE("ipsec: into the tunnel goes the mark that the map holds, key ID and a
   Cluster cluster(ipsec_config_for(Mode::kStrict));
   for (std::uint32_t key_id = 1; key_id < 16; ++key_id) {
     const std::uint32_t mark = 0x20e00 | key_id << 12;
-    cluster.set_peer(kReadyNode, {mark, SHEATH_PEER_ready, {}});
+    cluster.set_peer(kReadyNode, {mark, SHEATH_PEER_ready, {}, SHEATH_NODE_TRAFFIC_plain});
     for (const Family family : kFamilies)
       expect_unchanged(cluster, kOut, build(between(kLocalPod, kRemotePod, family)), encrypts(mark), at_uplink());
   }

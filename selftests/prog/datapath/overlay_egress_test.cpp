@@ -114,10 +114,11 @@ TEST_CASE("overlay egress: a peer is found over IPv4 or IPv6, and without an add
   for (const Family family : kFamilies) {
     const Bytes packet = esp_frame(kLocalRouter, kRemoteRouter, family);
     for (const Family underlay : kFamilies) {
-      cluster.set_peer(kReadyNode, {kKeyedMark, SHEATH_PEER_ready, underlay_address(kRemoteNode.address(underlay))});
+      cluster.set_peer(kReadyNode, {kKeyedMark, SHEATH_PEER_ready, underlay_address(kRemoteNode.address(underlay)),
+                                    SHEATH_NODE_TRAFFIC_plain});
       expect_unchanged(cluster, SHEATH_DIRECTION_overlay_egress, packet, own_esp(), at_uplink(kOuterMark));
     }
-    cluster.set_peer(kReadyNode, {kKeyedMark, SHEATH_PEER_ready, {}});
+    cluster.set_peer(kReadyNode, {kKeyedMark, SHEATH_PEER_ready, {}, SHEATH_NODE_TRAFFIC_plain});
     Expected lost = drops(SHEATH_REASON_no_underlay, kReadyNode);
     lost.mark = kOuterMark;
     expect_unchanged(cluster, SHEATH_DIRECTION_overlay_egress, packet, lost, at_uplink(kOuterMark));

@@ -155,7 +155,7 @@ TEST_CASE("overlay live: our ESP is carried to the peer's node, over the family 
   live.overlay.set_mark(kOuterMark);
   for (const Family under : kFamilies) {
     const auto address = underlay_address(kRemoteNode.address(under));
-    live.cluster.set_peer(kReadyNode, {kKeyedMark, SHEATH_PEER_ready, address});
+    live.cluster.set_peer(kReadyNode, {kKeyedMark, SHEATH_PEER_ready, address, SHEATH_NODE_TRAFFIC_plain});
     for (const Family family : kFamilies) {
       PacketSpec spec = between(kLocalRouter, kRemoteRouter, family);
       spec.protocol = kEsp;
@@ -169,7 +169,8 @@ TEST_CASE("overlay live: the VXLAN around our ESP keeps its mark, and the uplink
   const TcAttachment uplink(underlay().pair.ifindex, TcAttachment::Side::kEgress,
                             live.cluster.program(SHEATH_DIRECTION_uplink_egress));
   live.overlay.set_mark(kOuterMark);
-  live.cluster.set_peer(kKeylessNode, {0x33e00, SHEATH_PEER_not_ready, underlay_address(kRemoteNode.ipv6)});
+  live.cluster.set_peer(
+      kKeylessNode, {0x33e00, SHEATH_PEER_not_ready, underlay_address(kRemoteNode.ipv6), SHEATH_NODE_TRAFFIC_plain});
   for (const Family family : kFamilies) {
     PacketSpec spec = between(kLocalRouter, kRemoteRouter, family);
     spec.protocol = kEsp;

@@ -22,7 +22,7 @@ const Row kPassed[] = {
     {kWorld, kLocalPod, SHEATH_REASON_foreign},
     {kRemoteNode, kLocalPod, SHEATH_REASON_node_plain, kReadyNode},
     {kRemoteNode, kLocalNode, SHEATH_REASON_node_plain, kReadyNode},
-    {kRemotePod, kLocalNode, SHEATH_REASON_local},
+    {kRemotePod, kLocalNode, SHEATH_REASON_node_plain, kReadyNode},
     {kWorld, kLocalNode, SHEATH_REASON_local},
     {kWorld, kOtherWorld, SHEATH_REASON_world},
 };

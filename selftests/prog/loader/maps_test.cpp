@@ -48,7 +48,7 @@ TEST_CASE("maps: created ones are pinned, with types that bpftool can read") {
     CHECK(std::filesystem::exists(bpffs / map.name));
     CHECK((map.btf || map.type_name == "ringbuf"));
   }
-  REQUIRE(maps.set_peers({{7, {0x70e00, SHEATH_PEER_ready, {}}}}));
+  REQUIRE(maps.set_peers({{7, {0x70e00, SHEATH_PEER_ready, {}, SHEATH_NODE_TRAFFIC_plain}}}));
   const auto dump = test::output_of("bpftool map dump pinned " + (bpffs / "peers").string());
   CHECK(dump.find("\"tx_mark\": 462336") != std::string::npos);
   CHECK(dump.find("SHEATH_PEER_ready") != std::string::npos);
@@ -95,7 +95,7 @@ TEST_CASE("maps: an entry overwritten is the new one, an entry deleted is gone, 
   REQUIRE(maps.delete_pod_cidr(cidr("10.244.0.0/16")));
   CHECK(maps.pod_cidrs()->contains(cidr("10.244.1.0/24")));
   CHECK(maps.pod_cidrs()->size() == 1);
-  REQUIRE(maps.set_peers({{65535, {1, SHEATH_PEER_not_ready, {}}}}));
+  REQUIRE(maps.set_peers({{65535, {1, SHEATH_PEER_not_ready, {}, SHEATH_NODE_TRAFFIC_plain}}}));
   REQUIRE(maps.delete_peer(65535));
   CHECK(maps.peers()->empty());
   REQUIRE(maps.set_node_ips({{address("172.18.0.2"), remote(3)}}));
@@ -106,7 +106,8 @@ TEST_CASE("maps: an entry overwritten is the new one, an entry deleted is gone, 
 TEST_CASE("maps: a peer's address on the underlay is kept beside its mark") {
   auto maps = create(new_pin_folder());
   const auto underlay = maps::to_key(address("fd00:18::4"));
-  REQUIRE(maps.set_peers({{7, {0x73e00, SHEATH_PEER_ready, underlay}}, {8, {0x80e00, SHEATH_PEER_not_ready, {}}}}));
+  REQUIRE(maps.set_peers({{7, {0x73e00, SHEATH_PEER_ready, underlay, SHEATH_NODE_TRAFFIC_plain}},
+                          {8, {0x80e00, SHEATH_PEER_not_ready, {}, SHEATH_NODE_TRAFFIC_plain}}}));
   const auto peers = maps.peers();
   REQUIRE(peers);
   CHECK(maps::from_key(peers->at(7).underlay) == address("fd00:18::4"));
@@ -138,7 +139,7 @@ TEST_CASE("maps: what was heard of a node is read, and taken out by generation o
 
 TEST_CASE("maps: creating again keeps what is in them, and completes a half-made set") {
   const auto bpffs = new_pin_folder();
-  REQUIRE(create(bpffs).set_peers({{1, {0x10e00, SHEATH_PEER_ready, {}}}}));
+  REQUIRE(create(bpffs).set_peers({{1, {0x10e00, SHEATH_PEER_ready, {}, SHEATH_NODE_TRAFFIC_plain}}}));
   REQUIRE(std::filesystem::remove(bpffs / "metrics"));
   CHECK_FALSE(PinnedMaps::open(bpffs, Access::kRead)->has_value());
   auto maps = create(bpffs);
@@ -167,7 +168,7 @@ TEST_CASE("maps: opened for reading, they cannot be written") {
   REQUIRE(maps->has_value());
   CHECK((*maps)->peers());
   CHECK((*maps)->metrics());
-  const auto written = (*maps)->set_peers({{1, {0, SHEATH_PEER_ready, {}}}});
+  const auto written = (*maps)->set_peers({{1, {0, SHEATH_PEER_ready, {}, SHEATH_NODE_TRAFFIC_plain}}});
   REQUIRE_FALSE(written);
   CHECK(written.error().error_number() == EPERM);
 }
