@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -20,9 +21,12 @@ namespace sheath::engine {
 struct Cuts {
   std::optional<std::size_t> kill_at;  // SIGKILL to this process
   std::optional<std::size_t> fail_at;
+  std::optional<std::size_t> slow_at;  // sleeps for kSlowness
 };
 
-// From SHEATH_KILL_AT and SHEATH_FAIL_AT. A value that is no number is a misuse.
+inline constexpr std::chrono::seconds kSlowness{3};
+
+// From SHEATH_KILL_AT, SHEATH_FAIL_AT and SHEATH_SLOW_AT. A value that is no number is a misuse.
 Result<Cuts> cuts_from_environment();
 
 // Does the steps of a plan, one after the other. Every step may find that it, or a part of it, is done already.

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <thread>
 
 #include "loader/engine/executor.hpp"
 #include "loader/plan/describe.hpp"
@@ -25,6 +26,7 @@ Result<std::optional<std::size_t>> number_from(const char* variable) {
 
 Result<> cut(const Cuts& cuts, std::size_t step) {
   if (cuts.kill_at == step) std::raise(SIGKILL);
+  if (cuts.slow_at == step) std::this_thread::sleep_for(kSlowness);
   if (cuts.fail_at == step) return fail("cut before step " + std::to_string(step) + " by SHEATH_FAIL_AT");
   return {};
 }
@@ -36,7 +38,9 @@ Result<Cuts> cuts_from_environment() {
   if (!kill_at) return fail(kill_at.error());
   const auto fail_at = number_from("SHEATH_FAIL_AT");
   if (!fail_at) return fail(fail_at.error());
-  return Cuts{*kill_at, *fail_at};
+  const auto slow_at = number_from("SHEATH_SLOW_AT");
+  if (!slow_at) return fail(slow_at.error());
+  return Cuts{*kill_at, *fail_at, *slow_at};
 }
 
 Result<> Executor::run(const plan::Plan& plan, const plan::Names& names, const Cuts& cuts, std::size_t& done) {

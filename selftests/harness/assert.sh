@@ -59,6 +59,9 @@ check_above() {
   if (($3 > $2)); then pass "$1"; else flunk "$1" "wanted more than $2, seen $3"; fi
 }
 
+# check_below WHAT LIMIT ACTUAL
+check_below() { if [[ $3 -lt $2 ]]; then pass "$1"; else flunk "$1" "$3 is not below $2"; fi; }
+
 # check_match SENTENCE REGEX TEXT: some line of the text matches the extended regular expression.
 check_match() {
   if grep -qE -- "$2" <<<"$3"; then pass "$1"; else flunk "$1" "no line matches /$2/ in:"$'\n'"$3"; fi

@@ -88,17 +88,27 @@ set_sysctls() {
     echo $forwarding >ipv4/ip_forward"
 }
 
+# pods_of NODE
+pods_of() {
+  local pod
+  for pod in "${PODS[@]}"; do [[ ${POD_NODE[$pod]} != "$1" ]] || echo "$pod"; done
+}
+
+# A node's links: to the bridge, and to its pods.
+node_links() {
+  local p=$CLUSTER_PREFIX pod
+  echo "link add eth0 netns $p$1 type veth peer name ${NODE_PORT[$1]} netns ${p}underlay"
+  for pod in $(pods_of "$1"); do
+    echo "link add eth0 netns $p$pod type veth peer name lxc_$pod netns $p$1 address $HOST_MAC"
+  done
+}
+
 # Everything that is a link, for one `ip -batch`.
 links_batch() {
-  local p=$CLUSTER_PREFIX node pod
+  local p=$CLUSTER_PREFIX node
   echo "link add br0 netns ${p}underlay type bridge"
   echo "link add eth0 netns ${p}outside type veth peer name to-outside netns ${p}underlay"
-  for node in "${NODES[@]}"; do
-    echo "link add eth0 netns $p$node type veth peer name ${NODE_PORT[$node]} netns ${p}underlay"
-  done
-  for pod in "${PODS[@]}"; do
-    echo "link add eth0 netns $p$pod type veth peer name lxc_$pod netns $p${POD_NODE[$pod]} address $HOST_MAC"
-  done
+  for node in "${NODES[@]}"; do node_links "$node"; done
 }
 
 underlay_batch() {
@@ -138,8 +148,7 @@ route add default via fd00:172:18::66 dev eth0"
   if [[ $CLUSTER_ROUTING == native ]]; then
     for other in "${NODES[@]}"; do [[ $other == "$node" ]] || routes_to "$other"; done
   fi
-  for pod in "${PODS[@]}"; do
-    [[ ${POD_NODE[$pod]} == "$node" ]] || continue
+  for pod in $(pods_of "$node"); do
     echo "link set lxc_$pod up
 route add $(pod_ip4 "$pod")/32 dev lxc_$pod
 route add $(pod_ip6 "$pod")/128 dev lxc_$pod"
@@ -175,6 +184,25 @@ cluster_up() {
   for name in "${PODS[@]}"; do configure "$name" pod_batch "$name"; done
   nodes_prepare
 }
+
+# node_reboot NODE: its namespace is destroyed and built again, and what a boot loses is gone: pins and run directory
+# (a tmpfs). Its pods keep their processes and get new devices.
+node_reboot() {
+  local node=$1 pod
+  nodes_forget "$node"
+  rm -rf -- "${CLUSTER_RUN:?}/$node/run"
+  mkdir -p "$CLUSTER_RUN/$node/run"
+  ip netns del "$CLUSTER_PREFIX$node"
+  # The namespace's devices go when the kernel gets to it.
+  eventually 20 node_links_gone "$node"
+  ip netns add "$CLUSTER_PREFIX$node"
+  set_sysctls "$node" 1
+  node_links "$node" | ip -batch -
+  ip -n "${CLUSTER_PREFIX}underlay" link set "${NODE_PORT[$node]}" master br0 up
+  configure "$node" node_batch "$node"
+  for pod in $(pods_of "$node"); do configure "$pod" pod_batch "$pod"; done
+}
+node_links_gone() { ! ip -n "${CLUSTER_PREFIX}underlay" link show "${NODE_PORT[$1]}" >/dev/null 2>&1; }
 
 # cluster_down: ends what was started, by process ID, and removes what was made. CLUSTER_KEEP=1 keeps the files.
 cluster_down() {

@@ -13,6 +13,10 @@ next_key() {
   cat "$copy"
 }
 
+# xfrm_errors NODE COUNTER: of /proc/net/xfrm_stat.
+# shellcheck disable=SC2016 # a field of awk, not of the shell
+xfrm_errors() { on "$1" awk -v name="$2" '$1 == name { print $2 }' /proc/net/xfrm_stat; }
+
 # esp_headers FILE: "SPI,sequence" of every ESP packet of a capture, inside VXLAN too.
 esp_headers() { frames "$1" | sed -nE 's/.*ESP\(spi=0x([0-9a-f]+),seq=(0x[0-9a-f]+)\).*/\1,\2/p'; }
 

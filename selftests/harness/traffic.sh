@@ -46,14 +46,41 @@ traffic() {
 stream_start() {
   rm -f "$CLUSTER_RUN/stream.stop"
   traffic "$1" udp "$2" --interval-ms 5 --until "$CLUSTER_RUN/stream.stop" >"$CLUSTER_RUN/stream.log" 2>&1 &
-  STREAM_PID=$!
 }
 
 # stream_stop: prints the tally; fails when a datagram was lost.
 stream_stop() {
-  local code=0
   touch "$CLUSTER_RUN/stream.stop"
-  wait "$STREAM_PID" || code=$?
+  tallied "$CLUSTER_RUN/stream.log"
   cat "$CLUSTER_RUN/stream.log"
-  return "$code"
+  grep -q ' lost 0 ' "$CLUSTER_RUN/stream.log"
+}
+
+# tallied LOG...: waits until the clients have written their tally or why there is none. They are waited for by what they
+# write: the caller is mostly a subshell, and a subshell has no children to wait for.
+tallied() {
+  local log
+  for log in "$@"; do eventually 30 test -s "$log" || true; done
+}
+
+# mesh_start INTERVAL-MS: numbered datagrams between all pairs of the four nodes, and their answers, until mesh_stop. Both
+# directions of each of six pairs: 12 packets an interval.
+MESH_PODS=(pod-control pod-worker pod-worker2 pod-worker3)
+mesh_start() {
+  local i j
+  rm -f "$CLUSTER_RUN/mesh.stop" "$CLUSTER_RUN"/mesh-*.log
+  for ((i = 0; i < ${#MESH_PODS[@]}; i++)); do
+    for ((j = i + 1; j < ${#MESH_PODS[@]}; j++)); do
+      traffic "${MESH_PODS[i]}" udp "$(pod_ip4 "${MESH_PODS[j]}")" --interval-ms "$1" --until "$CLUSTER_RUN/mesh.stop" \
+        >"$CLUSTER_RUN/mesh-$i$j.log" 2>&1 &
+    done
+  done
+}
+
+# mesh_stop: prints "sent N lost M", over all pairs.
+mesh_stop() {
+  touch "$CLUSTER_RUN/mesh.stop"
+  tallied "$CLUSTER_RUN"/mesh-*.log
+  awk '$1 == "sent" { sent += $2; lost += $6; pairs++ } END { print "pairs " pairs " sent " sent " lost " lost }' \
+    "$CLUSTER_RUN"/mesh-*.log
 }

@@ -157,7 +157,6 @@ TEST_CASE("live routes: IPv6 ones are added, replaced and deleted too") {
 TEST_CASE("live addresses: one of its own is there at once, without a route, and twice is once") {
   Host host;
   auto& route = host.route();
-  const std::size_t routes = list_routes(route)->size();
   for (const char* text : {"10.244.1.9", "fd00:10:1::9"}) {
     CAPTURE(std::string(text));
     CHECK(*add_address(route, host.eth1.ifindex, ip(text)));
@@ -168,7 +167,12 @@ TEST_CASE("live addresses: one of its own is there at once, without a route, and
     CHECK(found->prefix_length == found->address.size() * 8);
     CHECK(found->scope == Scope::kGlobal);
     CHECK_FALSE(found->tentative);
-    CHECK(list_routes(route)->size() == routes);
+    // The kernel adds routes of its own meanwhile (link-local ones, when a link comes up), but none to this address.
+    const auto routes = *list_routes(route);
+    CHECK(std::ranges::none_of(routes, [&](const Route& one) {
+      return one.destination.length != 0 && one.destination.contains(ip(text)) &&
+             one.destination.length > (found->address.family == Family::kIpv4 ? 24 : 64);
+    }));
     CHECK(*delete_address(route, host.eth1.ifindex, ip(text)));
     CHECK_FALSE(*delete_address(route, host.eth1.ifindex, ip(text)));
   }
