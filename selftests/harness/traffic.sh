@@ -42,10 +42,10 @@ traffic() {
   in_netns "$from" sheath_traffic "$command" "$to" --port "$TRAFFIC_PORT" --marker "$MARKER" "$@"
 }
 
-# stream_start FROM TO-ADDRESS: numbered datagrams, one each few milliseconds, until stream_stop.
+# stream_start FROM TO-ADDRESS [INTERVAL-MS]: numbered datagrams, one each few milliseconds, until stream_stop.
 stream_start() {
   rm -f "$CLUSTER_RUN/stream.stop"
-  traffic "$1" udp "$2" --interval-ms 5 --until "$CLUSTER_RUN/stream.stop" >"$CLUSTER_RUN/stream.log" 2>&1 &
+  traffic "$1" udp "$2" --interval-ms "${3-5}" --until "$CLUSTER_RUN/stream.stop" >"$CLUSTER_RUN/stream.log" 2>&1 &
 }
 
 # stream_stop: prints the tally; fails when a datagram was lost.

@@ -15,7 +15,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../harness/cluster.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/ipsec.sh"
 
 readonly INTERVAL_MS=12
-rotations=3 slow_steps=(3 9) killed_steps=(2 8 12)
+rotations=3 slow_steps=(9) killed_steps=(2 12)
 if [[ -n ${SHEATH_SOAK-} ]]; then
   rotations=20
   mapfile -t slow_steps < <(seq 0 60)
