@@ -57,8 +57,7 @@ static __always_inline void decide_for_pod(struct __sk_buff *skb, struct packet 
 	decide(verdict, SHEATH_REASON_foreign);
 }
 
-static __always_inline void decide_for_others(struct __sk_buff *skb, struct packet *packet,
-					      struct verdict *verdict)
+static __always_inline void decide_for_others(struct __sk_buff *skb, struct packet *packet, struct verdict *verdict)
 {
 	struct sheath_owner source;
 

@@ -35,7 +35,8 @@ struct Report {
 // A step that fails ends it, with the step in the error; what was done stays, and the next apply goes on from there.
 //
 // Test hooks of the environment: SHEATH_KILL_AT=n kills this process (SIGKILL) before step n, SHEATH_FAIL_AT=n makes it
-// fail there, SHEATH_SLOW_AT=n makes it sleep for three seconds; n counts from 0, the number of steps means after the last.
+// fail there, SHEATH_SLOW_AT=n makes it sleep for three seconds; n counts from 0, the number of steps means after the
+// last.
 Result<Report> apply(const state::Config& config, const ApplyOptions& options);
 
 // What the next `apply` would decide about the IPsec rotation. Changes nothing. With another encryption, a misuse.

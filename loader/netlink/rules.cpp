@@ -14,7 +14,7 @@ namespace {
 Message about(std::uint16_t type, std::uint16_t flags, const Rule& rule) {
   fib_rule_hdr header{};
   header.family = static_cast<std::uint8_t>(address_family(rule.family));
-  header.action = FR_ACT_TO_TBL;
+  header.action = type == RTM_NEWRULE ? FR_ACT_TO_TBL : FR_ACT_UNSPEC;
   Message message(type, flags);
   message.put_struct(header);
   message.put_u32(FRA_PRIORITY, rule.priority);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -7,6 +8,7 @@
 #include "loader/netlink/addresses.hpp"
 #include "loader/netlink/probe.hpp"
 #include "loader/netlink/routes.hpp"
+#include "loader/netlink/rules.hpp"
 #include "loader/netlink/tunnel_links.hpp"
 #include "netlink_bytes.hpp"
 
@@ -133,6 +135,37 @@ TEST_CASE("routes: made and deleted as iproute2 does it") {
   CHECK(flags_of(encode_replace_route(v6)) == (NLM_F_CREATE | NLM_F_REPLACE));
   CHECK(described(payload_of(encode_replace_route(v6)), sizeof(rtmsg)) ==
         described(payload_of(encode_add_route(v6)), sizeof(rtmsg)));
+}
+
+TEST_CASE("routes: in a table of their own, as iproute2 makes and deletes them") {
+  NewRoute detour = route("172.18.0.4/32", 3);
+  detour.gateway = ip("10.9.9.9");
+  detour.table = 3584;
+  check("ip route replace 172.18.0.4/32 via 10.9.9.9 dev v0 onlink proto 94 table 3584", encode_replace_route(detour),
+        RTM_NEWROUTE, sizeof(rtmsg),
+        "02200000005e000104000000 08000100ac120004 080005000a090909 08000f00000e0000 0800040003000000 ");
+  check("ip route del 172.18.0.4/32 dev v0 proto 94 table 3584", encode_delete_route(detour), RTM_DELROUTE,
+        sizeof(rtmsg), "02200000005eff0000000000 08000100ac120004 08000f00000e0000 0800040003000000 ");
+  const auto message = encode_replace_route(detour);
+  const Reply reply{RTM_NEWROUTE, payload_of(message)};
+  CHECK(decode_route(reply)->empty());
+  CHECK(decode_route(reply, 3584)->front().gateway == detour.gateway);
+}
+
+TEST_CASE("rules: made and deleted as iproute2 does it, and read back") {
+  const Rule v4{Family::kIpv4, 90, 0xe00, 0xffffffff, 3584};
+  const Rule v6{Family::kIpv6, 90, 0xe00, 0xffffffff, 3584};
+  check(
+      "ip rule add fwmark 0xe00/0xffffffff lookup 3584 pref 90 protocol 94", encode_add_rule(v4), RTM_NEWRULE,
+      sizeof(fib_rule_hdr),
+      "020000000000000100000000 08000a00000e0000 08001000ffffffff 08000f00000e0000 080006005a000000 050015005e000000 ");
+  check(
+      "ip -6 rule del fwmark 0xe00/0xffffffff lookup 3584 pref 90 protocol 94", encode_delete_rule(v6), RTM_DELRULE,
+      sizeof(fib_rule_hdr),
+      "0a0000000000000000000000 08000a00000e0000 08001000ffffffff 08000f00000e0000 080006005a000000 050015005e000000 ");
+  const auto message = encode_add_rule(v6);
+  CHECK(decode_own_rule({RTM_NEWRULE, payload_of(message)}).value() == v6);
+  CHECK_FALSE(decode_own_rule({RTM_NEWROUTE, payload_of(message)}).value().has_value());
 }
 
 TEST_CASE("routes: a new one reads back with its maker, source and MTU") {

@@ -104,6 +104,21 @@ TEST_CASE("node object: the annotation's old name is read too, and the new one w
   CHECK(both->at(0).node.wireguard_key->text() == kKey);
 }
 
+TEST_CASE("node object: whether the node says that it encrypts its node traffic") {
+  const auto with = [](const std::string& value) {
+    return json(node_with(R"("metadata": {"name": "n", "annotations": {"sheath.io/node-encryption": )" + value + "}}"));
+  };
+  CHECK(with(R"("true")")->at(0).node.node_encryption == true);
+  CHECK(with(R"("false")")->at(0).node.node_encryption == false);
+  CHECK(refusal(with(R"("yes")")) ==
+        "f.json: Node/n: metadata.annotations[sheath.io/node-encryption]: has to be true or false");
+  Node node;
+  node.name = "n";
+  CHECK(published_object(node).find("node-encryption") == std::string::npos);
+  node.node_encryption = true;
+  CHECK(json(published_object(node))->at(0).node.node_encryption == true);
+}
+
 TEST_CASE("node object: lists, typed lists without item kinds, and several YAML documents") {
   const std::string list = std::string(R"({"kind": "List", "apiVersion": "v1", "items": [)") + kNode + "]}";
   REQUIRE(json(list));
