@@ -62,14 +62,21 @@ check_above() {
 # check_below WHAT LIMIT ACTUAL
 check_below() { if [[ $3 -lt $2 ]]; then pass "$1"; else flunk "$1" "$3 is not below $2"; fi; }
 
-# check_match SENTENCE REGEX TEXT: some line of the text matches the extended regular expression.
+# line_matches REGEX TEXT: some line of the text matches the extended regular expression.
+line_matches() {
+  local line
+  while IFS= read -r line; do [[ ! $line =~ $1 ]] || return 0; done <<<"$2"
+  return 1
+}
+
+# check_match SENTENCE REGEX TEXT: some line matches.
 check_match() {
-  if grep -qE -- "$2" <<<"$3"; then pass "$1"; else flunk "$1" "no line matches /$2/ in:"$'\n'"$3"; fi
+  if line_matches "$2" "$3"; then pass "$1"; else flunk "$1" "no line matches /$2/ in:"$'\n'"$3"; fi
 }
 
 # check_no_match SENTENCE REGEX TEXT
 check_no_match() {
-  if grep -qE -- "$2" <<<"$3"; then flunk "$1" "a line matches /$2/ in:"$'\n'"$3"; else pass "$1"; fi
+  if line_matches "$2" "$3"; then flunk "$1" "a line matches /$2/ in:"$'\n'"$3"; else pass "$1"; fi
 }
 
 # eventually SECONDS COMMAND...: polls until the command succeeds; fails when the time is over.

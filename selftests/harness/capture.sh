@@ -24,7 +24,7 @@ capture_start() {
   CAPTURE_SERIAL=$((CAPTURE_SERIAL + 1))
   # The ring has slots of the snapshot length: a short one makes many slots, and bursts are not lost.
   # Not through a function: in the background that would be a shell, and its process ID not tcpdump's.
-  nsenter --net="/run/netns/${CLUSTER_PREFIX}underlay" -- \
+  sheath_in_netns "/run/netns/${CLUSTER_PREFIX}underlay" \
     tcpdump -i br0 -n -s 2048 -U -B 32768 --immediate-mode -Z root -w "$CAPTURE_FILE" 2>"$CAPTURE_FILE.log" &
   CAPTURE_PID[$CAPTURE_FILE]=$!
   if ! eventually 20 sentinel_seen "$CAPTURE_FILE" "sentinel-begin-$CAPTURE_SERIAL"; then

@@ -29,6 +29,8 @@ CLUSTER_ENCRYPTION=${CLUSTER_ENCRYPTION-wireguard}
 CLUSTER_ROUTING=${CLUSTER_ROUTING-native}
 CLUSTER_RUN=${CLUSTER_RUN-$(mktemp -d /tmp/sheath-cluster.XXXXXX)}
 SHEATH_BUILD=${SHEATH_BUILD-$REPO_DIR/build/release}
+# Each start of a program in another locale looks for its files: half of the time that `cat` takes in an emulated guest.
+export LC_ALL=C
 export PATH="$SHEATH_BUILD/loader/cli:$SHEATH_BUILD/selftests/harness:/usr/sbin:/sbin:$PATH"
 
 # shellcheck source=assert.sh
@@ -67,7 +69,7 @@ pod_ip() { "pod_ip$2" "$1"; }
 in_netns() {
   local name=$1
   shift
-  nsenter --net="/run/netns/$CLUSTER_PREFIX$name" -- "$@"
+  sheath_in_netns "/run/netns/$CLUSTER_PREFIX$name" "$@"
 }
 # on NODE COMMAND...: as on that node. `sheath` finds the node's own configuration there.
 on() {

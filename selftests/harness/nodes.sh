@@ -93,11 +93,11 @@ nodes_forget() {
   [[ ! -d $CLUSTER_BPFFS ]] || rmdir --ignore-fail-on-non-empty "$CLUSTER_BPFFS"
 }
 
-# sheath_on NODE ARGUMENTS...
+# sheath_on NODE ARGUMENTS...: what bin/sheath of the node does, without its shell.
 sheath_on() {
   local node=$1
   shift
-  on "$node" sheath "$@"
+  "$SHEATH_BUILD/loader/cli/sheath" --netns "$CLUSTER_PREFIX$node" --config "$CLUSTER_RUN/$node/config.yaml" "$@"
 }
 
 # each_node COMMAND ARGUMENTS...: `COMMAND NODE ARGUMENTS…` for all nodes at once; fails when one of them does.

@@ -32,7 +32,7 @@ capture_start alone
 for family in 4 6; do
   check "IPv$family: a peer without a key gets no ping" ping_lost pod-worker "$(pod_ip pod-worker2 "$family")"
   check_fails "IPv$family: nor UDP" traffic pod-worker udp "$(pod_ip pod-worker2 "$family")" --patience-ms 300
-  check_fails "IPv$family: nor TCP" timeout 1 nsenter --net="/run/netns/${CLUSTER_PREFIX}pod-worker" \
+  check_fails "IPv$family: nor TCP" timeout 1 sheath_in_netns "/run/netns/${CLUSTER_PREFIX}pod-worker" \
     sheath_traffic tcp "$(pod_ip pod-worker2 "$family")" --port "$TRAFFIC_PORT" --marker "$MARKER"
 done
 check "an address of the cluster that no node has gets nothing" ping_lost pod-worker 10.244.9.9

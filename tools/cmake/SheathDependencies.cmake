@@ -1,5 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Libraries, all from the distribution. Their headers are system headers: our warnings are for our code.
+option(SHEATH_STATIC "Link sheath statically: one file that runs on any node, and starts in a fraction of the time" OFF)
+if(SHEATH_STATIC)
+  set(CMAKE_FIND_LIBRARY_SUFFIXES ".a")
+  set(OPENSSL_USE_STATIC_LIBS ON)
+endif()
+
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(LIBBPF REQUIRED IMPORTED_TARGET libbpf>=1.1)
 pkg_check_modules(LIBNL REQUIRED IMPORTED_TARGET libnl-3.0 libnl-genl-3.0 libnl-route-3.0)
@@ -13,7 +19,16 @@ find_path(DOCTEST_INCLUDE_DIR doctest/doctest.h REQUIRED)
 # yaml-cpp 0.7 exports a bare library name; wrap it so that its headers count as system headers.
 add_library(sheath_yaml INTERFACE)
 add_library(sheath::yaml ALIAS sheath_yaml)
-target_link_libraries(sheath_yaml INTERFACE yaml-cpp)
+if(SHEATH_STATIC)
+  # Its package knows the shared library only, and libbpf's leaves out what that would bring along.
+  find_library(YAML_CPP_ARCHIVE yaml-cpp REQUIRED)
+  find_library(ELF_ARCHIVE elf REQUIRED)
+  find_library(Z_ARCHIVE z REQUIRED)
+  target_link_libraries(sheath_yaml INTERFACE "${YAML_CPP_ARCHIVE}")
+  target_link_libraries(PkgConfig::LIBBPF INTERFACE "${ELF_ARCHIVE}" "${Z_ARCHIVE}")
+else()
+  target_link_libraries(sheath_yaml INTERFACE yaml-cpp)
+endif()
 
 add_library(sheath_cxxopts INTERFACE)
 add_library(sheath::cxxopts ALIAS sheath_cxxopts)

@@ -40,7 +40,7 @@ sensitivity() {
 # watch_device DEVICE: the packets as this node sees them there, in $INNER, until unwatch_device.
 watch_device() {
   INNER=$CLUSTER_RUN/inner.pcap
-  nsenter --net="/run/netns/$CLUSTER_PREFIX$FROM_NODE" -- \
+  sheath_in_netns "/run/netns/$CLUSTER_PREFIX$FROM_NODE" \
     tcpdump -n -i "$1" -U --immediate-mode -Z root -w "$INNER" 2>"$INNER.log" &
   INNER_PID=$!
   eventually 20 grep -q 'listening on' "$INNER.log" || cross "tcpdump did not start on $1"

@@ -37,7 +37,7 @@ export_tree() {
 }
 
 mkdir -p "$export"/{root,share} "$run/share/artefacts"
-[[ -z $modules ]] || mkdir "$export/modules"
+[[ -z $modules ]] || mkdir -p "$export/modules"
 export_tree
 exec /usr/lib/qemu/virtiofsd --socket-path="$run/virtiofs.sock" -o source="$export" \
   -o cache=always -o sandbox=chroot -o log_level=warn

@@ -5,6 +5,10 @@
 # bound COMMAND… &: a process in the background that dies with this one, even when this one is killed.
 bound() { exec setpriv --pdeathsig KILL "$@"; }
 
+# died_booting: the guest is gone, and never got to its session. QEMU's emulator with several processors sometimes runs an
+# instruction that another processor is just patching; each kernel patches thousands while it boots, and few later.
+died_booting() { [[ -z $timed_out && ! -e $run/share/begun ]]; }
+
 # Waits for the guest's end, for $timeout seconds at most (0: for ever). Sets timed_out.
 wait_for_guest() {
   local timer=

@@ -7,6 +7,7 @@ host_cases() {
   case_is 'a kernel that warns of mitigations has not complained' test_no_splat
   case_is 'a guest that powers off before its verdict has failed' test_power_off
   case_is 'a kernel that panics has failed, and its last words are shown' test_panic
+  case_is 'a guest that dies before its session is booted again, but not for ever' test_boots_again
   case_is 'a verdict with another token is none' test_forged_verdict
   case_is 'a verdict without the log of the kernel is none' test_no_log
   case_is 'a run that takes too long is killed and says so' test_timeout
@@ -40,6 +41,29 @@ test_panic() {
   expect 'exit code' "$code" "$exit_no_verdict"
   expect_in "$dir/err" 'Kernel panic'
   expect 'artefact of before' "$(<"$dir/kept/file")" early
+}
+
+# A stand-in for qemu that ends at once as long as its file has a line left.
+make_dying_qemu() {
+  mkdir -p "$dir/bin"
+  cat >"$dir/bin/qemu-system-x86_64" <<EOF
+#!/bin/bash
+[[ ! -s $dir/deaths ]] || { sed -i 1d $dir/deaths && exit 1; }
+exec $(type -P qemu-system-x86_64) "\$@"
+EOF
+  chmod +x "$dir/bin/qemu-system-x86_64"
+}
+
+test_boots_again() {
+  make_dying_qemu
+  printf '%s\n' one two >"$dir/deaths"
+  PATH=$dir/bin:$PATH guest -- sh -c 'echo said; exit 9'
+  expect 'exit code' "$code" 9
+  expect stdout "$(<"$dir/out")" said
+  expect_in "$dir/err" 'booting it again'
+  printf '%s\n' one two three >"$dir/deaths"
+  PATH=$dir/bin:$PATH guest -- true
+  expect 'exit code' "$code" "$exit_no_verdict"
 }
 
 test_forged_verdict() {
