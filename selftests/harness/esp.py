@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -IS
 # SPDX-License-Identifier: Apache-2.0
 """What an attacker on the wire, and an auditor of keys, would do with ESP.
 

@@ -13,7 +13,7 @@ ESP=$HARNESS_DIR/esp.py
 # note_keys: which key is in which state now, on all nodes; only digests.
 note_keys() {
   local node
-  for node in "${NODES[@]}"; do on "$node" ip xfrm state | "$ESP" keys; done >>"$CLUSTER_RUN/keys-seen"
+  for node in "${NODES[@]}"; do on "$node" ip xfrm state; done | "$ESP" keys >>"$CLUSTER_RUN/keys-seen"
 }
 
 # brought_back WHAT NODE: it applies, then all do, and the pods of the two nodes concerned speak again.
