@@ -63,6 +63,32 @@ tallied() {
   for log in "$@"; do eventually 30 test -s "$log" || true; done
 }
 
+# pings_start FROM TO-ADDRESS: marked pings, fifty a second, until pings_stop. ping is started without a function between:
+# the process ID has to be its own, since it is spoken to by signals.
+pings_start() {
+  sheath_in_netns "/run/netns/${CLUSTER_PREFIX}$1" ping -n -i 0.02 -p "$MARKER_HEX" "$2" >"$CLUSTER_RUN/pings.log" 2>&1 &
+  PINGS_PID=$!
+}
+
+# pings_stop: prints "pings sent N lost M". N are those that were sent when it was called, and their answers have 30 s: ping
+# itself, when it ends, takes for lost what is still on its way.
+pings_stop() {
+  local log=$CLUSTER_RUN/pings.log sent
+  kill -QUIT "$PINGS_PID"
+  eventually 10 grep -q '[0-9]/[0-9]* packets' "$log" || true
+  sent=$(sed -nE 's,.*[0-9]/([0-9]+) packets.*,\1,p' "$log")
+  eventually 30 pings_answered "$log" "${sent:-0}" || true
+  kill -INT "$PINGS_PID"
+  echo "pings sent ${sent:-0} lost $((${sent:-0} - $(pings_answered_to "$log" "${sent:-0}")))"
+}
+
+# pings_answered_to LOG N: how many of the first N have been answered.
+pings_answered_to() {
+  sed -nE 's/.* icmp_seq=([0-9]+) .*/\1/p' "$1" | awk -v last="$2" '$1 <= last && !seen[$1]++ { count++ } END { print count + 0 }'
+}
+
+pings_answered() { (($(pings_answered_to "$1" "$2") == $2)); }
+
 # mesh_start INTERVAL-MS: numbered datagrams between all pairs of the four nodes, and their answers, until mesh_stop. Both
 # directions of each of six pairs: 12 packets an interval.
 MESH_PODS=(pod-control pod-worker pod-worker2 pod-worker3)

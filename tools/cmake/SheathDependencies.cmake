@@ -2,6 +2,9 @@
 # Libraries, all from the distribution. Their headers are system headers: our warnings are for our code.
 option(SHEATH_STATIC "Link sheath statically: one file that runs on any node, and starts in a fraction of the time" OFF)
 if(SHEATH_STATIC)
+  if(pkgcfg_lib_LIBBPF_bpf MATCHES "[.]so")
+    message(FATAL_ERROR "This build folder has found the shared libraries before: configure it again with --fresh")
+  endif()
   set(CMAKE_FIND_LIBRARY_SUFFIXES ".a")
   set(OPENSSL_USE_STATIC_LIBS ON)
 endif()

@@ -7,8 +7,7 @@ readonly boot_modules=(virtio_pci virtiofs overlay)
 
 # Each start of a program costs a dozen requests to the host for its libraries, unless it is in the guest already.
 # Any of these may be missing here; what is not listed comes from the host, only slower.
-readonly hot_programs=(bash sh env ip tc ping modprobe kmod wg cat sleep grep timeout sed awk jq tcpdump
-  bpftool sort wc mv rm mkdir)
+readonly hot_programs=(bash sh env ip tc ping modprobe kmod wg cat sleep grep timeout)
 
 # boot_module_files WANTED…: the files of these modules and of what they need, in loading order.
 # A module that the kernel has built in gives nothing; one that it has not at all is an error.
