@@ -52,7 +52,9 @@ show_maps() {
 show_counters() {
   step "The counters: every verdict, with its reason"
   at "$FROM_NODE" "sheath status" 60 || cross "sheath status says that something is wrong"
-  verify "packets were encrypted" test "$(metric "$FROM_NODE" uplink_egress encrypted)" -gt 0
+  local program=uplink_egress
+  [[ $CLUSTER_ROUTING == native ]] || program=overlay_egress
+  verify "packets were encrypted" test "$(metric "$FROM_NODE" "$program" encrypted)" -gt 0
 }
 
 play_wireguard() {
