@@ -8,6 +8,7 @@
 #include "lookup/classify.h"
 #include "parse.h"
 #include "verdict.h"
+#include "verify.h"
 
 /* A node's own address is taken whether or not this node encrypts node traffic itself: a peer may be ahead of it. */
 static __always_inline struct sheath_owner sender_of(const struct packet *packet)
@@ -70,6 +71,8 @@ static __always_inline void decide_packet(struct __sk_buff *skb, const struct pa
 	if (!may_send(&opener, sender))
 		return decide(verdict, SHEATH_REASON_bad_source);
 	decide(verdict, config.marked ? take_note(skb, packet, &opener) : SHEATH_REASON_decrypted);
+	if (verdict->reason == SHEATH_REASON_decrypted)
+		answer_if_asked(skb, packet, verdict);
 }
 
 static __always_inline void act(struct __sk_buff *skb, struct packet *packet, struct verdict *verdict)

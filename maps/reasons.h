@@ -31,7 +31,7 @@
 	X(unparsable, drop, "IP, but truncated or malformed") \
 	X(no_answer, drop, "larger than the tunnel MTU, and ICMP may not answer it") \
 	X(to_stack, pass, "not for the fast path: the host stack and uplink_egress decide") \
-	X(probe, consume, "a peer tried a key; noted, and not passed on") \
+	X(probe, consume, "a peer tried a key, or asked or answered a question: not passed on") \
 	X(no_underlay, drop, "for the overlay, and no node is known to carry it to")
 
 /* What a program does with a packet. */

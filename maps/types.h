@@ -105,6 +105,26 @@ struct sheath_probe {
 SHEATH_ASSERT(sizeof(struct sheath_probe) == 16);
 SHEATH_ASSERT(sizeof(SHEATH_PROBE_MAGIC) == sizeof(((struct sheath_probe *)0)->magic));
 
+/*
+ * Payload of a question, whole, of the probe's protocol: does what is sent to you come out of your tunnel? Out of the
+ * tunnel, and only there, it is turned round and goes back through it as an answer, which ends at the asker's tunnel
+ * device.
+ */
+#define SHEATH_VERIFY_MAGIC "sheath-verify"
+enum sheath_verify_kind {
+	SHEATH_VERIFY_none,
+	SHEATH_VERIFY_question,
+	SHEATH_VERIFY_answer,
+};
+struct sheath_verify {
+	__u8 magic[14];  /* SHEATH_VERIFY_MAGIC, with its NUL */
+	__u8 kind;       /* enum sheath_verify_kind */
+	__u8 pad;
+	__u8 marker[16]; /* the asker's, to know it again */
+};
+SHEATH_ASSERT(sizeof(struct sheath_verify) == 32);
+SHEATH_ASSERT(sizeof(SHEATH_VERIFY_MAGIC) == sizeof(((struct sheath_verify *)0)->magic));
+
 /* Value of `endpoints`: a pod of this node, for direct delivery (fast path). */
 struct sheath_endpoint {
 	__u32 ifindex;     /* host-side device */

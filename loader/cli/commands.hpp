@@ -15,6 +15,7 @@ Command apply_command();
 Command unload_command();
 Command status_command();
 Command encrypt_status_command();
+Command verify_command();
 Command key_generate_command();
 Command key_rotate_command();
 Command key_inspect_command();

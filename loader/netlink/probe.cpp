@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <netinet/in.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
 #include <sys/socket.h>
@@ -20,7 +21,8 @@
 namespace sheath::netlink {
 namespace {
 
-constexpr std::uint8_t kHops = 64;
+// Inside a tunnel there are one or two; what goes astray does not wander long.
+constexpr std::uint8_t kHops = 8;
 
 using ProbePayload = std::array<std::uint8_t, kProbePayloadSize>;
 
@@ -32,7 +34,7 @@ ProbePayload probe_payload(std::uint8_t uses) {
 }
 
 template <typename Header>
-std::vector<std::uint8_t> packet_of(const Header& header, const ProbePayload& payload) {
+std::vector<std::uint8_t> packet_of(const Header& header, Bytes payload) {
   std::vector<std::uint8_t> out(sizeof header + payload.size());
   std::memcpy(out.data(), &header, sizeof header);
   std::ranges::copy(payload, out.begin() + sizeof header);
@@ -49,11 +51,11 @@ std::uint16_t checksum(const iphdr& header) {
   return static_cast<std::uint16_t>(~sum);
 }
 
-iphdr ipv4_header(const IpAddress& source, const IpAddress& destination) {
+iphdr ipv4_header(const IpAddress& source, const IpAddress& destination, std::size_t payload_size) {
   iphdr header{};
   header.version = 4;
   header.ihl = sizeof header / 4;
-  header.tot_len = htons(sizeof header + kProbePayloadSize);
+  header.tot_len = htons(static_cast<std::uint16_t>(sizeof header + payload_size));
   header.frag_off = htons(IP_DF);
   header.ttl = kHops;
   header.protocol = kProbeProtocol;
@@ -63,11 +65,11 @@ iphdr ipv4_header(const IpAddress& source, const IpAddress& destination) {
   return header;
 }
 
-ip6_hdr ipv6_header(const IpAddress& source, const IpAddress& destination) {
+ip6_hdr ipv6_header(const IpAddress& source, const IpAddress& destination, std::size_t payload_size) {
   constexpr std::uint32_t kVersion6 = 6u << 28;
   ip6_hdr header{};
   header.ip6_flow = htonl(kVersion6);
-  header.ip6_plen = htons(kProbePayloadSize);
+  header.ip6_plen = htons(static_cast<std::uint16_t>(payload_size));
   header.ip6_nxt = kProbeProtocol;
   header.ip6_hlim = kHops;
   std::memcpy(&header.ip6_src, source.bytes.data(), sizeof header.ip6_src);
@@ -104,15 +106,46 @@ Result<> send(std::uint32_t ifindex, std::uint32_t mark, std::uint16_t type, Byt
 }  // namespace
 
 std::vector<std::uint8_t> probe_packet(const IpAddress& source, const IpAddress& destination, std::uint8_t uses) {
-  const auto payload = probe_payload(uses);
-  if (destination.family == Family::kIpv4) return packet_of(ipv4_header(source, destination), payload);
-  return packet_of(ipv6_header(source, destination), payload);
+  return ip_packet(source, destination, probe_payload(uses));
+}
+
+std::vector<std::uint8_t> ip_packet(const IpAddress& source, const IpAddress& destination, Bytes payload) {
+  if (destination.family == Family::kIpv4) {
+    return packet_of(ipv4_header(source, destination, payload.size()), payload);
+  }
+  return packet_of(ipv6_header(source, destination, payload.size()), payload);
 }
 
 Result<> send_packet(std::uint32_t ifindex, std::uint32_t mark, Bytes packet) {
   const auto type = ether_type(packet);
   auto done = type ? send(ifindex, mark, *type, packet) : fail("it is neither IPv4 nor IPv6");
   if (!done) return fail(std::move(done.error()).context("send a packet out of link " + std::to_string(ifindex)));
+  return {};
+}
+
+Result<> send_routed(const IpAddress& destination, Bytes packet) {
+  const bool ipv4 = destination.family == Family::kIpv4;
+  // IPPROTO_RAW: the packet brings its header.
+  const UniqueFd fd(socket(ipv4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW));
+  if (!fd) return fail(Error::system("open raw socket", errno));
+  sockaddr_storage to{};
+  socklen_t length = 0;
+  if (ipv4) {
+    auto& address = reinterpret_cast<sockaddr_in&>(to);
+    address.sin_family = AF_INET;
+    std::memcpy(&address.sin_addr, destination.bytes.data(), sizeof address.sin_addr);
+    length = sizeof address;
+  } else {
+    auto& address = reinterpret_cast<sockaddr_in6&>(to);
+    address.sin6_family = AF_INET6;
+    std::memcpy(&address.sin6_addr, destination.bytes.data(), sizeof address.sin6_addr);
+    length = sizeof address;
+  }
+  ssize_t sent = 0;
+  do {
+    sent = sendto(fd.get(), packet.data(), packet.size(), MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&to), length);
+  } while (sent < 0 && errno == EINTR);
+  if (sent < 0) return fail(Error::system("send to " + destination.text(), errno));
   return {};
 }
 

@@ -9,7 +9,7 @@
 #include "loader/base/result.hpp"
 #include "loader/netlink/message.hpp"
 
-// Single packets, sent past the routing table into a device. Needs CAP_NET_RAW; the mark CAP_NET_ADMIN.
+// Single packets. Needs CAP_NET_RAW; a mark CAP_NET_ADMIN.
 namespace sheath::netlink {
 
 // "For experimentation and testing" (RFC 3692).
@@ -23,8 +23,15 @@ inline constexpr std::size_t kProbePayloadSize = 16;
 // which generation (0: none) the sender's data uses. Both addresses are of one family.
 std::vector<std::uint8_t> probe_packet(const IpAddress& source, const IpAddress& destination, std::uint8_t uses);
 
-// Sends an IP packet (its version says which) out of a device, with a mark, as if a program had redirected it there:
-// the device's own egress is all that sees it. Fails with ENETDOWN when the device is down, ENXIO when it is gone.
+// An IP packet of kProbeProtocol, header included. Both addresses are of one family.
+std::vector<std::uint8_t> ip_packet(const IpAddress& source, const IpAddress& destination, Bytes payload);
+
+// Sends an IP packet past the routing table (its version says which) out of a device, with a mark, as if a program had
+// redirected it there: the device's own egress is all that sees it. Fails with ENETDOWN when the device is down, ENXIO
+// when it is gone.
 Result<> send_packet(std::uint32_t ifindex, std::uint32_t mark, Bytes packet);
+
+// Sends an IP packet as it is, by the routing table and through the host's netfilter; its source may be anybody's.
+Result<> send_routed(const IpAddress& destination, Bytes packet);
 
 }  // namespace sheath::netlink

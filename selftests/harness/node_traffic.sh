@@ -65,6 +65,9 @@ test_node_encryption() {
   check "apply a second time" sheath_on kind-worker apply
   check_equal "apply twice changes nothing" "$before" "$(snapshot kind-worker)"
 
+  check_match "verify says so, too: eight probes to each node, but pods' only to the control plane" \
+    '^encrypted: 18 of the 18 ' "$(sheath_on kind-worker verify 2>&1 || true)"
+
   capture_start node-encrypted
   talk_as_nodes "$mtu"
   capture_stop

@@ -20,6 +20,8 @@ serve pod-worker2
 check "$CLUSTER_ENCRYPTION: apply on all four nodes" cluster_apply
 check "$CLUSTER_ENCRYPTION: status finds nothing amiss" sheath_on kind-worker2 status
 
+check_match "$CLUSTER_ENCRYPTION: verify says so, too" '^encrypted: 6 of the 6 ' "$(sheath_on kind-worker verify 2>&1 || true)"
+
 capture_start vxlan
 for family in 4 6; do
   to=$(pod_ip pod-worker2 "$family")

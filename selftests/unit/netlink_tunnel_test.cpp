@@ -185,12 +185,12 @@ TEST_CASE("routes: a new one reads back with its maker, source and MTU") {
 
 TEST_CASE("probe: an IPv4 packet, byte by byte") {
   CHECK(probe_packet(ip("10.244.1.9"), ip("10.244.2.9"), 3) ==
-        bytes_of("45000024 00004000 40fd20e4 0af40109 0af40209 73686561 74682d70 726f6265 00 03 0000"));
+        bytes_of("45000024 00004000 08fd58e4 0af40109 0af40209 73686561 74682d70 726f6265 00 03 0000"));
 }
 
 TEST_CASE("probe: an IPv6 packet, byte by byte") {
   CHECK(probe_packet(ip("fd00:1::9"), ip("fd00:2::9"), 15) ==
-        bytes_of("60000000 0010 fd 40 fd000001 00*11 09 fd000002 00*11 09 73686561 74682d70 726f6265 00 0f 0000"));
+        bytes_of("60000000 0010 fd 08 fd000001 00*11 09 fd000002 00*11 09 73686561 74682d70 726f6265 00 0f 0000"));
 }
 
 TEST_CASE("probe: the checksum of an IPv4 header sums to all ones, whatever the addresses") {

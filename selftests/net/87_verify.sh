@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# `sheath verify`: what it says, held against the onlooker, and against everything that can be wrong.
+#
+# 87_verify.sh [wireguard|ipsec]; wireguard has the whole story, ipsec what is different there.
+set -euo pipefail
+export CLUSTER_ENCRYPTION=${1-wireguard}
+source "$(dirname "${BASH_SOURCE[0]}")/../harness/cluster.sh"
+[[ $CLUSTER_ENCRYPTION == ipsec ]] && ciphertext=ESP || ciphertext=WireGuard
+
+# What verify sends, in the clear; in nobody's tunnel.
+PROBES='(ip proto 253 or ip6 proto 253)'
+
+# verify SENTENCE CODE REGEX [ARGUMENTS...]: its exit code, and a line of what it prints. Sets VERIFIED.
+verify() {
+  local code=0
+  VERIFIED=$(sheath_on kind-worker verify --timeout 2s "${@:4}" 2>&1) || code=$?
+  check_equal "$CLUSTER_ENCRYPTION, $1: exit code $2" "$2" "$code"
+  check_match "$CLUSTER_ENCRYPTION, $1" "$3" "$VERIFIED"
+}
+
+cluster_up
+
+capture_start verify-off
+verify "never applied" 3 'Sheath is not applied on this node' kind-worker2 kind-worker3
+capture_stop
+check_above "the onlooker saw it, too" 1 "$(count_frames "$CAPTURE_FILE" "$PROBES")"
+
+check "$CLUSTER_ENCRYPTION: apply on all four nodes" cluster_apply
+capture_start verify-on
+verify "all is well" 0 "^kind-worker2 +encrypted +plaintext, as configured +$ciphertext, plaintext on eth0\$"
+capture_stop
+check_match "$CLUSTER_ENCRYPTION: each peer, pods in two families" \
+  '^encrypted: 6 of the 6 probes that should be$' "$VERIFIED"
+check_equal "the onlooker saw no pod's probe" 0 \
+  "$(count_frames "$CAPTURE_FILE" "$PROBES and src net (10.244.1.0/24 or fd00:10:244:1::/64)")"
+check_above "but encrypted packets" 5 "$(count_encrypted "$CAPTURE_FILE")"
+
+json=$(sheath_on kind-worker verify -o json kind-worker2)
+check_equal "as JSON: one peer, its probes, the conclusion" 'encrypted kind-worker2 6 2' "$(jq -r '[.conclusion, .peers[0].name,
+  (.peers[0].probes | length), ([.peers[0].probes[] | select(.required and .answered)] | length)] | join(" ")' <<<"$json")"
+
+if [[ $CLUSTER_ENCRYPTION == ipsec ]]; then
+  on kind-worker ip xfrm policy deleteall
+  verify "its policies are deleted" 1 'it went into cilium_xfrm0, and nothing came out' kind-worker2
+  check "apply mends that" sheath_on kind-worker apply
+else
+  on kind-worker wg set cilium_wg0 peer "$(sheath_on kind-worker2 status -o json | jq -r .tunnel.public_key)" remove
+  verify "a peer is taken out of the device" 1 'kind-worker2 is no peer of the device' kind-worker2
+  check "apply mends that" sheath_on kind-worker apply
+
+  on kind-worker nft 'add table inet cni
+    add chain inet cni post { type nat hook postrouting priority srcnat; }
+    add rule inet cni post ip saddr 10.244.1.0/24 ip daddr 10.244.2.0/24 masquerade
+    add chain inet cni out { type filter hook output priority filter; }
+    add rule inet cni out ip daddr 10.244.3.0/24 drop'
+  verify "masqueraded by the CNI" 3 'translated from 10.244.1.254 to 172.18.0.2 .* \(masquerading\)' kind-worker2
+  check_match "the other family is not" 'plaintext: encrypted are 1 of the 2 probes' "$VERIFIED"
+  verify "the host's firewall drops it" 1 'this host does not send it: .*EPERM' kind-worker3
+  on kind-worker nft delete table inet cni
+
+  on kind-worker2 ip link set cilium_wg0 down
+  verify "a peer that does not answer" 1 'it went out as WireGuard, and no answer came' kind-worker2
+  on kind-worker2 ip link set cilium_wg0 up
+
+  rm "$CLUSTER_RUN/nodes/kind-worker2.sheath.json"
+  check "apply without that peer's key" sheath_on kind-worker apply
+  verify "a peer without a key" 1 'dropped: kind-worker2 has no key yet' kind-worker2
+  check "permissive mode" sheath_on kind-worker apply --mode permissive
+  verify "permissive, a peer without a key" 3 'kind-worker2 has no key yet, and the mode is permissive' kind-worker2
+  check "all nodes again" cluster_apply
+  verify "all is well again" 0 '^encrypted: 6 of the 6 '
+
+  check_exit "no such peer" 2 sheath_on kind-worker verify kind-worker9
+  check_match "a name that is near is named" 'did you mean "kind-worker' \
+    "$(sheath_on kind-worker verify kind-werker2 2>&1 || true)"
+  check_exit "this node is no peer" 2 sheath_on kind-worker verify kind-worker
+  check_exit "no node object describes this node" 2 sheath_on kind-worker verify --node-name elsewhere
+fi
+
+# An operator's mistake: the program is gone, everything else is as it was.
+rm -f "$CLUSTER_BPFFS"/kind-worker/links/uplink_egress_*
+on kind-worker tc filter del dev eth0 egress 2>/dev/null || true
+capture_start verify-detached
+verify "a program is detached" 3 "no program of Sheath's is attached to eth0, egress" kind-worker2
+capture_stop
+check_above "the onlooker saw that, too" 0 \
+  "$(count_frames "$CAPTURE_FILE" "$PROBES and src net (10.244.1.0/24 or fd00:10:244:1::/64)")"
+check "apply mends that" sheath_on kind-worker apply
+verify "after that" 0 '^encrypted: 2 of the 2 ' kind-worker2
+finish
