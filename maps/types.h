@@ -146,6 +146,13 @@ struct sheath_counters {
 };
 SHEATH_ASSERT(sizeof(struct sheath_counters) == SHEATH_REASON_COUNT * sizeof(struct sheath_counter));
 
+/* What the audit of `sheath verify --watch` has seen, on all uplinks. */
+struct sheath_audit {
+	__u64 packets;
+	__u64 plaintext; /* of them */
+};
+SHEATH_ASSERT(sizeof(struct sheath_audit) == 16);
+
 /* Record of the ring buffer `events`: one per drop, with `trace` one per packet that belongs to the cluster. */
 struct sheath_event {
 	__u64 time_ns;      /* CLOCK_MONOTONIC */

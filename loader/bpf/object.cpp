@@ -6,6 +6,7 @@
 
 // They serve as carriers of the object files only: which maps are reused and what the constants are is the same code
 // for every program.
+#include "audit.skel.h"
 #include "maps.skel.h"
 #include "overlay_egress.skel.h"
 #include "pod_egress.skel.h"
@@ -30,6 +31,10 @@ std::span<const std::byte> image(ImageFunction function) {
 
 std::span<const std::byte> maps_image() {
   return image(maps__elf_bytes);
+}
+
+std::span<const std::byte> audit_image() {
+  return image(audit__elf_bytes);
 }
 
 std::span<const std::byte> program_image(sheath_direction program) {

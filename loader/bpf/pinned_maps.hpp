@@ -50,6 +50,9 @@ class PinnedMaps {
   static Result<PinnedMaps> create(const std::filesystem::path& bpffs);
   // nullopt unless all of them are pinned: an incomplete set is one that `create` has to complete.
   static Result<std::optional<PinnedMaps>> open(const std::filesystem::path& bpffs, Access access);
+  // Some of them that are open already, pinned or not, by name: their tables can be written and read.
+  using Fds = std::map<std::string, UniqueFd, std::less<>>;
+  static PinnedMaps adopt(Fds fds) { return PinnedMaps(std::move(fds)); }
   // Unpins them all; programs that use them keep them alive. No error when there are none.
   static Result<> remove(const std::filesystem::path& bpffs);
   // Their names, in the order of maps/maps.bpf.h.
@@ -86,7 +89,6 @@ class PinnedMaps {
   Result<> clear_heard(std::uint16_t node_id, std::uint16_t generations);
 
  private:
-  using Fds = std::map<std::string, UniqueFd, std::less<>>;
   explicit PinnedMaps(Fds fds) : fds_(std::move(fds)) {}
 
   Fds fds_;

@@ -35,23 +35,6 @@ bpf_map* find_constants(const Object& object) {
   return nullptr;
 }
 
-// Before loading, libbpf holds the section's initial content in user space.
-Result<> set_config(const Object& object, const sheath_config& config) {
-  bpf_map* map = find_constants(object);
-  const btf* types = bpf_object__btf(object.get());
-  const auto position = find_config(types, btf__find_by_name_kind(types, kConstants, BTF_KIND_DATASEC));
-  std::size_t size = 0;
-  const auto* content = map == nullptr ? nullptr : static_cast<const std::byte*>(bpf_map__initial_value(map, &size));
-  if (content == nullptr || !position || position->size != sizeof config || position->offset + sizeof config > size) {
-    return fail("the object has no struct sheath_config among its constants");
-  }
-  std::vector<std::byte> section(content, content + size);
-  std::memcpy(section.data() + position->offset, &config, sizeof config);
-  const int failed = bpf_map__set_initial_value(map, section.data(), size);
-  if (failed != 0) return fail(kernel_error("set the constants", failed));
-  return {};
-}
-
 Result<> reuse_maps(const Object& object, const PinnedMaps& maps) {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object.get()) {
@@ -61,18 +44,6 @@ Result<> reuse_maps(const Object& object, const PinnedMaps& maps) {
     if (failed != 0) return fail(kernel_error("reuse the pinned map " + name, failed));
   }
   return {};
-}
-
-Result<UniqueFd> load(const Object& object) {
-  LogCapture log;
-  if (const int failed = bpf_object__load(object.get()); failed != 0) {
-    return fail(kernel_error("the kernel refuses it", failed, log));
-  }
-  const bpf_program* loaded = bpf_object__next_program(object.get(), nullptr);
-  if (loaded == nullptr) return fail("the object has no program");
-  UniqueFd fd(fcntl(bpf_program__fd(loaded), F_DUPFD_CLOEXEC, 0));
-  if (!fd) return fail(kernel_error("keep the program", errno));
-  return fd;
 }
 
 // The struct, if this map of a program holds its constants.
@@ -95,6 +66,35 @@ Result<std::optional<sheath_config>> config_in_map(std::uint32_t map_id) {
 
 }  // namespace
 
+// Before loading, libbpf holds the section's initial content in user space.
+Result<> set_config(const Object& object, const sheath_config& config) {
+  bpf_map* map = find_constants(object);
+  const btf* types = bpf_object__btf(object.get());
+  const auto position = find_config(types, btf__find_by_name_kind(types, kConstants, BTF_KIND_DATASEC));
+  std::size_t size = 0;
+  const auto* content = map == nullptr ? nullptr : static_cast<const std::byte*>(bpf_map__initial_value(map, &size));
+  if (content == nullptr || !position || position->size != sizeof config || position->offset + sizeof config > size) {
+    return fail("the object has no struct sheath_config among its constants");
+  }
+  std::vector<std::byte> section(content, content + size);
+  std::memcpy(section.data() + position->offset, &config, sizeof config);
+  const int failed = bpf_map__set_initial_value(map, section.data(), size);
+  if (failed != 0) return fail(kernel_error("set the constants", failed));
+  return {};
+}
+
+Result<UniqueFd> load_object(const Object& object) {
+  LogCapture log;
+  if (const int failed = bpf_object__load(object.get()); failed != 0) {
+    return fail(kernel_error("the kernel refuses it", failed, log));
+  }
+  const bpf_program* loaded = bpf_object__next_program(object.get(), nullptr);
+  if (loaded == nullptr) return fail("the object has no program");
+  UniqueFd fd(fcntl(bpf_program__fd(loaded), F_DUPFD_CLOEXEC, 0));
+  if (!fd) return fail(kernel_error("keep the program", errno));
+  return fd;
+}
+
 Result<std::uint64_t> build_id(sheath_direction program) {
   const auto image = program_image(program);
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
@@ -113,7 +113,7 @@ Result<UniqueFd> load_program(sheath_direction program, const sheath_config& con
   if (!object) return fail(std::move(object.error()).context(doing));
   if (auto set = set_config(*object, config); !set) return fail(std::move(set.error()).context(doing));
   if (auto reused = reuse_maps(*object, maps); !reused) return fail(std::move(reused.error()).context(doing));
-  auto fd = load(*object);
+  auto fd = load_object(*object);
   if (!fd) return fail(std::move(fd.error()).context(doing));
   return fd;
 }

@@ -4,6 +4,7 @@
 #include "loader/cli/cluster_input.hpp"
 #include "loader/cli/commands.hpp"
 #include "loader/cli/verify_view.hpp"
+#include "loader/cli/verify_watch.hpp"
 #include "loader/state/nearest.hpp"
 #include "loader/state/value_parsers.hpp"
 #include "loader/verify/probes.hpp"
@@ -65,6 +66,8 @@ ExitCode exit_code(verify::Conclusion conclusion) {
 }
 
 Result<Outcome> run_verify(const Invocation& invocation) {
+  if (invocation.has("watch")) return run_verify_watch(invocation);
+  if (invocation.has("for")) return fail(Error::misuse("--for belongs to --watch"));
   const auto timeout = read_timeout(invocation);
   if (!timeout) return fail(timeout.error());
   const auto loaded = state::load_config(invocation.config);
@@ -94,11 +97,20 @@ Command verify_command() {
           "node, below all programs. A packet that can be read there was plaintext. One that cannot, while ciphertext\n"
           "went to the peer, and that the peer answered out of its tunnel, was encrypted. Anything else proves\n"
           "nothing: unreachable. What should be encrypted is said by the configuration and the node objects.\n"
-          "Exit code 3 when something is in the clear that should not be, 1 when nothing was, but not all is proven.",
-      .options = {{"timeout", "DURATION", "how long to wait for answers; default: 5s"}},
+          "Exit code 3 when something is in the clear that should not be, 1 when nothing was, but not all is proven.\n"
+          "\n"
+          "With --watch it sends nothing, and audits what passes the uplinks, until it is interrupted: each flow of "
+          "the\n"
+          "cluster's that can be read, whatever encapsulation it is in, is a line, and all its packets are counted.\n"
+          "Exit code 3 when there was one.",
+      .options = {{"timeout", "DURATION", "how long to wait for answers; default: 5s"},
+                  {"watch", "", "audit the traffic that there is"},
+                  {"for", "DURATION", "with --watch: end after that time"}},
       .examples = {{"sheath verify", "all peers"},
                    {"sheath verify kind-worker2 --timeout 20s", "one of them, over a slow link"},
-                   {"sheath verify -o json", "every packet, and what was seen of it"}},
+                   {"sheath verify -o json", "every packet, and what was seen of it"},
+                   {"sheath verify --watch", "until Ctrl-C"},
+                   {"sheath verify --watch --for 1h -o json", "a line of JSON for each leak, and one at the end"}},
       .run = run_verify};
 }
 

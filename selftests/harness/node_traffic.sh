@@ -69,8 +69,11 @@ test_node_encryption() {
     '^encrypted: 18 of the 18 ' "$(sheath_on kind-worker verify 2>&1 || true)"
 
   capture_start node-encrypted
+  audit_start kind-worker
   talk_as_nodes "$mtu"
+  audit_stop
   capture_stop
+  check_match "nodes speak: the audit on the node sees no plaintext" '^no plaintext: [0-9]{3,} packets ' "$AUDIT"
   check_encrypted "nodes speak"
   check_equal "nodes speak: nothing else is on the wire" 0 "$(count_unexpected "$CAPTURE_FILE")"
   check_equal "nodes speak: no outer packet is a fragment" 0 "$(count_outer_fragments "$CAPTURE_FILE")"
@@ -92,9 +95,13 @@ refuse_plaintext() {
   before=$(metric kind-worker uplink_ingress plaintext_ingress)
   sheath_on kind-worker3 unload >/dev/null 2>&1
   capture_start node-refused
+  audit_start kind-worker
   check "a node that stops to encrypt is not heard" ping_lost kind-worker3 "$(node_ip4 kind-worker)"
   check "nor over IPv6" ping_lost kind-worker3 "$(node_ip6 kind-worker)"
+  audit_stop
   capture_stop
+  check_match "the audit on the node saw it come" \
+    "^plaintext arriving on eth0: ICMP, $(node_ip4 kind-worker3) to $(node_ip4 kind-worker)\$" "$AUDIT"
   check_above "that is counted" "$before" "$(metric kind-worker uplink_ingress plaintext_ingress)"
   check "it comes back" cluster_apply
   check "and all know that it does" cluster_apply

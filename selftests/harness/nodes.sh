@@ -125,6 +125,26 @@ cluster_apply() {
   each_node sheath_on apply "$@"
 }
 
+# audit_start NODE: `sheath verify --watch` there until audit_stop. Returns when it watches. Started without a function
+# between: it is ended by a signal.
+audit_start() {
+  "$SHEATH_BUILD/loader/cli/sheath" --netns "$CLUSTER_PREFIX$1" --config "$CLUSTER_RUN/$1/config.yaml" \
+    verify --watch >"$CLUSTER_RUN/audit.log" 2>&1 &
+  AUDIT_PID=$!
+  eventually 20 audit_is_there "$1"
+}
+
+audit_is_there() { (($(on "$1" cat /proc/net/packet | wc -l) > 1)); }
+
+# audit_stop: sets AUDIT to what it said and AUDIT_CODE to its exit code. Not in a subshell: it waits for a child.
+# shellcheck disable=SC2034 # for the tests
+audit_stop() {
+  AUDIT_CODE=0
+  kill -TERM "$AUDIT_PID"
+  wait "$AUDIT_PID" || AUDIT_CODE=$?
+  AUDIT=$(<"$CLUSTER_RUN/audit.log")
+}
+
 # metric NODE DIRECTION REASON: packets counted so far.
 metric() { { sheath_on "$1" status -o json || true; } | jq -r ".counters.$2.$3.packets // 0"; }
 

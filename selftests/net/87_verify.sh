@@ -20,6 +20,7 @@ verify() {
 }
 
 cluster_up
+serve pod-worker2
 
 capture_start verify-off
 verify "never applied" 3 'Sheath is not applied on this node' kind-worker2 kind-worker3
@@ -39,6 +40,17 @@ check_above "but encrypted packets" 5 "$(count_encrypted "$CAPTURE_FILE")"
 json=$(sheath_on kind-worker verify -o json kind-worker2)
 check_equal "as JSON: one peer, its probes, the conclusion" 'encrypted kind-worker2 6 2' "$(jq -r '[.conclusion, .peers[0].name,
   (.peers[0].probes | length), ([.peers[0].probes[] | select(.required and .answered)] | length)] | join(" ")' <<<"$json")"
+
+audit_start kind-worker
+for family in 4 6; do
+  to=$(pod_ip pod-worker2 "$family")
+  check "IPv$family: pods speak under audit" traffic pod-worker tcp "$to" --bytes 100000
+  check "IPv$family: and learn the path MTU" traffic pod-worker pmtu "$to" --bytes 1500
+done
+check "and with the world" ping_from pod-worker 192.0.2.1
+audit_stop
+check_match "$CLUSTER_ENCRYPTION: the audit sees no plaintext" '^no plaintext: [0-9]{2,} packets watched on eth0$' "$AUDIT"
+check_equal "$CLUSTER_ENCRYPTION: and ends with 0" 0 "$AUDIT_CODE"
 
 if [[ $CLUSTER_ENCRYPTION == ipsec ]]; then
   on kind-worker ip xfrm policy deleteall
@@ -63,6 +75,20 @@ else
   verify "a peer that does not answer" 1 'it went out as WireGuard, and no answer came' kind-worker2
   on kind-worker2 ip link set cilium_wg0 up
 
+  # Somebody else's overlay, which Sheath does not know as an uplink.
+  on kind-worker ip link add foreign type vxlan id 7 dstport 4789 remote "$(node_ip4 kind-worker2)" dev eth0
+  on kind-worker ip link set foreign address 02:00:00:00:00:07 up
+  on kind-worker ip route replace 10.244.2.0/24 dev foreign
+  on kind-worker ip neigh replace "$(pod_ip4 pod-worker2)" lladdr 02:00:00:00:00:08 dev foreign nud permanent
+  audit_start kind-worker
+  check "through a foreign overlay nothing arrives" ping_lost pod-worker "$(pod_ip4 pod-worker2)"
+  audit_stop
+  check_match "but the audit finds it inside" \
+    "^plaintext leaving on eth0: ICMP, $(pod_ip4 pod-worker) to $(pod_ip4 pod-worker2)\$" "$AUDIT"
+  check_equal "and ends with 3" 3 "$AUDIT_CODE"
+  on kind-worker ip link del foreign
+  on kind-worker ip route replace 10.244.2.0/24 via "$(node_ip4 kind-worker2)"
+
   rm "$CLUSTER_RUN/nodes/kind-worker2.sheath.json"
   check "apply without that peer's key" sheath_on kind-worker apply
   verify "a peer without a key" 1 'dropped: kind-worker2 has no key yet' kind-worker2
@@ -71,6 +97,8 @@ else
   check "all nodes again" cluster_apply
   verify "all is well again" 0 '^encrypted: 6 of the 6 '
 
+  check_exit "an audit has no peers" 2 sheath_on kind-worker verify --watch kind-worker2
+  check_exit "an audit that ends by itself" 0 sheath_on kind-worker verify --watch --for 1s -o json
   check_exit "no such peer" 2 sheath_on kind-worker verify kind-worker9
   check_match "a name that is near is named" 'did you mean "kind-worker' \
     "$(sheath_on kind-worker verify kind-werker2 2>&1 || true)"
@@ -82,6 +110,13 @@ fi
 rm -f "$CLUSTER_BPFFS"/kind-worker/links/uplink_egress_*
 on kind-worker tc filter del dev eth0 egress 2>/dev/null || true
 capture_start verify-detached
+audit_start kind-worker
+check_fails "$CLUSTER_ENCRYPTION: a program is detached: the strict peer refuses what pods send" \
+  traffic pod-worker udp "$(pod_ip4 pod-worker2)" --count 3 --patience-ms 200
+audit_stop
+check_match "$CLUSTER_ENCRYPTION: the audit saw them" \
+  "^plaintext leaving on eth0: UDP, $(pod_ip4 pod-worker) to $(pod_ip4 pod-worker2):$TRAFFIC_PORT\$" "$AUDIT"
+check_match "$CLUSTER_ENCRYPTION: and counted their packets" '^plaintext: [0-9]+ of [0-9]+ packets watched' "$AUDIT"
 verify "a program is detached" 3 "no program of Sheath's is attached to eth0, egress" kind-worker2
 capture_stop
 check_above "the onlooker saw that, too" 0 \

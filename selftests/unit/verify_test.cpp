@@ -7,6 +7,7 @@
 #include "loader/verify/judge.hpp"
 #include "loader/verify/probes.hpp"
 #include "loader/verify/sighting.hpp"
+#include "loader/verify/watch.hpp"
 
 namespace sheath::verify {
 namespace {
@@ -269,6 +270,40 @@ TEST_CASE("verify: why there is no answer") {
   seen.send_error = "send to 10.244.2.254: Operation not permitted (EPERM)";
   CHECK(explain(probe(), seen, status) ==
         "this host does not send it: send to 10.244.2.254: Operation not permitted (EPERM)");
+}
+
+TEST_CASE("verify: the audit goes by configuration and node objects") {
+  auto wanted = config(true);
+  wanted.cluster_pod_cidrs = {cidr("10.244.0.0/16")};
+  const auto tables = audit_tables(wanted, cluster());
+  CHECK(tables.pod_cidrs.at(cidr("10.244.0.0/16")).kind == SHEATH_KIND_cluster);
+  CHECK(tables.pod_cidrs.at(cidr("10.244.1.0/24")).kind == SHEATH_KIND_local);
+  CHECK(tables.node_ips.at(address("fd00:18::2")).kind == SHEATH_KIND_local);
+  const auto b = tables.node_ips.at(address("172.18.0.3"));
+  const auto c = tables.node_ips.at(address("172.18.0.4"));
+  CHECK(b.kind == SHEATH_KIND_remote);
+  CHECK(tables.pod_cidrs.at(cidr("fd00:10:244:2::/64")).node_id == b.node_id);
+  CHECK(b.node_id != c.node_id);
+  CHECK(tables.peers.at(b.node_id).node_traffic == SHEATH_NODE_TRAFFIC_required);
+  // c is opted out; with node encryption off, or this node opted out, so are all.
+  CHECK(tables.peers.at(c.node_id).node_traffic == SHEATH_NODE_TRAFFIC_plain);
+  CHECK(audit_tables(config(false), cluster()).peers.at(b.node_id).node_traffic == SHEATH_NODE_TRAFFIC_plain);
+  wanted.node_name = "c";
+  for (const auto& [id, peer] : audit_tables(wanted, cluster()).peers)
+    CHECK(peer.node_traffic == SHEATH_NODE_TRAFFIC_plain);
+}
+
+TEST_CASE("verify: a leak goes by the lower of both ports") {
+  sheath_event event{};
+  event.direction = SHEATH_DIRECTION_uplink_egress;
+  event.source_port = 40000;
+  event.dest_port = 80;
+  CHECK(leak_of(event, "eth0").destination_port == 80);
+  CHECK(leak_of(event, "eth0").source_port == 0);
+  std::swap(event.source_port, event.dest_port);
+  CHECK(leak_of(event, "eth0").source_port == 80);
+  CHECK(leak_of(event, "eth0").destination_port == 0);
+  CHECK(leak_of(event, "eth0").leaving);
 }
 
 }  // namespace
