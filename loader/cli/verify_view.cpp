@@ -2,6 +2,7 @@
 #include "loader/cli/verify_view.hpp"
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <span>
@@ -16,6 +17,8 @@ using Findings = std::span<const Finding>;
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kAsConfigured = "plaintext, as configured";
+// Of one cause.
+constexpr std::size_t kProbesShown = 12;
 
 std::vector<Findings> by_peer(Findings all) {
   std::vector<Findings> groups;
@@ -67,19 +70,39 @@ std::string peers_text(Findings all, const Style& style) {
   return table.text();
 }
 
-std::string finding_text(const Finding& finding, const Style& style) {
-  const auto& probe = finding.probe;
+std::string verdict_and_cause(const Finding& finding, const Style& style) {
   auto verdict = std::string(verify::verdict_name(finding.verdict));
   if (finding.seen.in_clear) verdict += " on " + finding.seen.in_clear->device;
-  return "  - " + probe.peer + ", " + std::string(verify::traffic_name(probe.traffic)) + ", " + probe.source.text() +
-         " to " + probe.destination.text() + ": " + style.bad(verdict) + "\n      " + finding.why + "\n";
+  return style.bad(verdict) + ": " + finding.why;
 }
 
-std::string wrong_text(Findings all, const Style& style) {
+std::string probe_text(const verify::Probe& probe) {
+  return probe.peer + ", " + std::string(verify::traffic_name(probe.traffic)) + ", " + probe.source.text() + " to " +
+         probe.destination.text();
+}
+
+std::string probes_text(const std::vector<const Finding*>& findings) {
   std::string out;
-  for (const auto& finding : all) {
-    if (finding.probe.required && finding.verdict != Verdict::kEncrypted) out += finding_text(finding, style);
+  for (const auto* finding : std::span(findings).first(std::min(findings.size(), kProbesShown))) {
+    out += "      " + probe_text(finding->probe) + "\n";
   }
+  if (findings.size() <= kProbesShown) return out;
+  return out + "      and " + std::to_string(findings.size() - kProbesShown) + " more: -o json has them all\n";
+}
+
+// By cause, in the order in which they come up: one cause can concern every peer.
+std::string wrong_text(Findings all, const Style& style) {
+  std::vector<std::string> causes;
+  std::map<std::string, std::vector<const Finding*>> by_cause;
+  for (const auto& finding : all) {
+    if (!finding.probe.required || finding.verdict == Verdict::kEncrypted) continue;
+    auto cause = verdict_and_cause(finding, style);
+    auto& group = by_cause[cause];
+    group.push_back(&finding);
+    if (group.size() == 1) causes.push_back(std::move(cause));
+  }
+  std::string out;
+  for (const auto& cause : causes) out += "  - " + cause + "\n" + probes_text(by_cause[cause]);
   return out.empty() ? "" : "\n" + style.bad("What is wrong") + "\n" + out;
 }
 

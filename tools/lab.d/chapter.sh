@@ -21,12 +21,12 @@ show_cluster() {
 }
 
 # Without Sheath the pods of different nodes speak in clear; with VXLAN routing there is no way between them yet, so
-# that the onlooker is shown a marked ping from node to node.
+# that the onlooker is shown a marked ping from node to node. sensitivity [nodes]
 sensitivity() {
   local from=$FROM to filter=(icmp and net 10.244.0.0/16)
   to=$(pod_ip4 "$TO")
   step "Can the onlooker see plaintext at all? A marked ping, with encryption off"
-  if [[ $CLUSTER_ROUTING == vxlan ]]; then from=$FROM_NODE to=$(node_ip4 "$TO_NODE") filter=(icmp); fi
+  if [[ $CLUSTER_ROUTING == vxlan || ${1-} == nodes ]]; then from=$FROM_NODE to=$(node_ip4 "$TO_NODE") filter=(icmp); fi
   capture_start sensitivity
   typed "$from" "ping -c 3 -p $MARKER_HEX $to"
   ping_from "$from" "$to" | came_back
