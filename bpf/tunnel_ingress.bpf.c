@@ -48,18 +48,20 @@ static __always_inline int may_send(const struct opener *opener, struct sheath_o
 	return !opener->node_id || opener->node_id == sender.node_id;
 }
 
-/* A probe's claim counts for its own generation only: a pod can make up a probe, but not under which key it travels. */
+/*
+ * A probe's claim counts for its own generation only: a pod can make up a probe, but not under which key it travels.
+ * Where the engine does not mark there is nothing to note: WireGuard's probes only make it shake hands.
+ */
 static __always_inline enum sheath_reason take_note(struct __sk_buff *skb, const struct packet *packet,
 						    const struct opener *opener)
 {
 	struct sheath_probe probe;
 
-	if (!is_probe(skb, packet, &probe)) {
-		note(opener->node_id, opener->generation, 1);
-		return SHEATH_REASON_decrypted;
-	}
-	note(opener->node_id, opener->generation, probe.uses == opener->generation);
-	return SHEATH_REASON_probe;
+	int probing = is_probe(skb, packet, &probe);
+
+	if (config.marked)
+		note(opener->node_id, opener->generation, !probing || probe.uses == opener->generation);
+	return probing ? SHEATH_REASON_probe : SHEATH_REASON_decrypted;
 }
 
 static __always_inline void decide_packet(struct __sk_buff *skb, const struct packet *packet, struct verdict *verdict)
@@ -70,7 +72,7 @@ static __always_inline void decide_packet(struct __sk_buff *skb, const struct pa
 	verdict->node_id = opener.node_id ? opener.node_id : sender.node_id;
 	if (!may_send(&opener, sender))
 		return decide(verdict, SHEATH_REASON_bad_source);
-	decide(verdict, config.marked ? take_note(skb, packet, &opener) : SHEATH_REASON_decrypted);
+	decide(verdict, take_note(skb, packet, &opener));
 	if (verdict->reason == SHEATH_REASON_decrypted)
 		answer_if_asked(skb, packet, verdict);
 }

@@ -187,10 +187,11 @@ bool changed_sessions(const plan::Plan& plan) {
 Report report_of(const Situation& now, plan::Desired&& desired) {
   Report report;
   report.plan = plan::make_plan(desired, now.seen.actual);
-  report.settled = desired.waiting_for_key.empty();
+  report.settled = desired.waiting_for_key.empty() && desired.waits.empty();
+  report.waits = std::move(desired.waits);
   report.again = desired.node_traffic_pending || changed_sessions(report.plan);
   if (desired.ipsec) {
-    report.waits = desired.ipsec->rotation.waits;
+    std::ranges::copy(desired.ipsec->rotation.waits, std::back_inserter(report.waits));
     report.settled = report.settled && plan::is_settled(*desired.ipsec);
   }
   report.names = std::move(desired.names);

@@ -120,7 +120,7 @@ Result<> Executor::operator()(const plan::DropPolicies& step) {
 }
 
 Result<> Executor::operator()(const plan::SendProbes& step) {
-  const auto ifindex = device(plan::kXfrmDevice);
+  const auto ifindex = device(step.device);
   if (!ifindex) return fail(ifindex.error());
   for (const auto& probe : step.probes) {
     const auto packet = netlink::probe_packet(probe.source, probe.destination, probe.uses);

@@ -39,6 +39,9 @@ Result<> observe_tunnel(const std::vector<netlink::Link>& links, Observation& ou
   out.tunnel = std::move(*tunnel);
   const auto rp_filter = read_sysctl("net/ipv4/conf/" + link->name + "/rp_filter");
   if (!rp_filter) return fail(rp_filter.error());
+  for (const auto& peer : out.tunnel->wireguard.peers) {
+    if (peer.last_handshake_seconds != 0) out.actual.shaken_hands.insert(keys::PublicKey{peer.public_key});
+  }
   out.actual.tunnel = to_tunnel(out.tunnel->link, out.tunnel->wireguard, *rp_filter == "0");
   return {};
 }

@@ -193,7 +193,8 @@ class Describer {
   StepDescription operator()(const SendProbes& step) const {
     std::string to;
     for (const auto& probe : step.probes) {
-      to += (to.empty() ? "" : ", ") + node(probe.node_id) + " under key " + std::to_string(probe.generation);
+      to += (to.empty() ? "" : ", ") + node(probe.node_id);
+      if (probe.generation != 0) to += " under key " + std::to_string(probe.generation);
     }
     return {"send-probes", "probe " + to, {{"probes", std::to_string(step.probes.size())}}};
   }

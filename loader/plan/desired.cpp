@@ -85,10 +85,33 @@ std::set<Cidr> allowed_ips(const Inputs& in, const state::Node& peer) {
   return out;
 }
 
+// Whether a peer that has published its key can be sent to. In permissive mode what it could not decrypt would be lost,
+// and plaintext is not: it has to have shown that it has this node's key. In strict mode all that would be lost is
+// dropped.
+bool can_receive(const Inputs& in, const state::Node& peer, std::uint16_t id) {
+  if (in.config.mode == state::Mode::kStrict || in.actual.shaken_hands.contains(*peer.wireguard_key)) return true;
+  const auto entry = in.actual.maps.peers.find(id);
+  const bool is_sent_to = entry != in.actual.maps.peers.end() && entry->second.ready;
+  return is_sent_to && in.actual.pins == Pins::kAll && in.actual.tunnel &&
+         in.actual.tunnel->peers.contains(*peer.wireguard_key);
+}
+
+// From the first address of a pod CIDR to the first of the peer's: nobody has them.
+void knock_at(const Inputs& in, const state::Node& peer, std::uint16_t id, Desired& desired) {
+  desired.waits.push_back(peer.name +
+                          " is sent plaintext until it has this node's key: run sheath apply there, then here");
+  for (const auto& from : own_node(in).pod_cidrs) {
+    const auto to =
+        std::ranges::find(peer.pod_cidrs, from.address.family, [](const Cidr& c) { return c.address.family; });
+    if (to == peer.pod_cidrs.end()) continue;
+    desired.knocks.push_back({id, from.address, to->address});
+    return;
+  }
+}
+
 void add_wireguard_peer(const Inputs& in, const state::Node& peer, std::uint16_t id, Desired& desired) {
   const auto endpoint = endpoint_of(peer, own_node(in), in.config.wireguard.listen_port);
   desired.maps.peers[id].tx_mark = sheath_tx_mark(id, 0);
-  desired.maps.peers[id].ready = peer.wireguard_key.has_value() && endpoint.has_value();
   if (!peer.wireguard_key) {
     desired.waiting_for_key.push_back(peer.name);
     return;
@@ -97,6 +120,9 @@ void add_wireguard_peer(const Inputs& in, const state::Node& peer, std::uint16_t
   desired.names.keys[*peer.wireguard_key] = peer.name;
   desired.tunnel->peers[*peer.wireguard_key] = {endpoint, in.config.wireguard.persistent_keepalive,
                                                 allowed_ips(in, peer)};
+  if (!endpoint) return;
+  desired.maps.peers[id].ready = can_receive(in, peer, id);
+  if (!desired.maps.peers[id].ready) knock_at(in, peer, id, desired);
 }
 
 void add_peer(const Inputs& in, const state::Node& peer, std::uint16_t id, Desired& desired) {

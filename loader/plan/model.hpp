@@ -166,6 +166,14 @@ struct Names {
   std::map<keys::PublicKey, std::string> keys;
 };
 
+// A peer of cilium_wg0 that has to show that it has this node's key, and the two addresses that make WireGuard ask it.
+struct Knock {
+  std::uint16_t node_id = 0;
+  IpAddress source;
+  IpAddress destination;
+  bool operator==(const Knock&) const = default;
+};
+
 // The programs differ in nothing but what belongs to their device, so `strict` is the same in all of them.
 struct Desired {
   // At most one of the two; neither with encryption none: nothing of ours but the publication.
@@ -178,7 +186,9 @@ struct Desired {
   std::optional<Publication> publication;
   bool node_traffic_pending = false;  // this plan is a step of turning node encryption on or off, and not the last
   Names names;
+  std::vector<Knock> knocks;
   std::vector<std::string> waiting_for_key;  // peers by name: what is for them is dropped (strict)
+  std::vector<std::string> waits;            // what else is not done before a peer does its part, a line each
   std::vector<std::string> warnings;
 };
 
@@ -189,6 +199,7 @@ enum class Pins : std::uint8_t { kNone, kSome, kAll };
 struct Actual {
   Pins pins = Pins::kNone;
   std::optional<Tunnel> tunnel;
+  std::set<keys::PublicKey> shaken_hands;  // peers of the tunnel that had a handshake: they have this node's key
   IpsecActual ipsec;
   std::optional<Overlay> overlay;
   Detour detour;

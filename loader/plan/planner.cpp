@@ -62,6 +62,7 @@ class Planner {
     plan_detour_removals(desired_.detour, actual_.detour, plan_);
     forget();
     remove_devices();
+    knock();
     return std::move(plan_);
   }
 
@@ -198,6 +199,14 @@ class Planner {
       const bool done = now != maps_.peers.end() && (now->second == entry || (now->second.ready && !entry.ready));
       if (!done) plan_.emplace_back(SetPeer{id, entry});
     }
+  }
+
+  void knock() {
+    if (desired_.knocks.empty()) return;
+    SendProbes step{kWireguardDevice, {}};
+    for (const auto& [id, source, destination] : desired_.knocks)
+      step.probes.push_back({id, 0, 0, source, destination});
+    plan_.emplace_back(std::move(step));
   }
 
   void publish() {

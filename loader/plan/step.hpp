@@ -214,7 +214,8 @@ struct DropPolicies {
   bool operator==(const DropPolicies&) const = default;
 };
 
-// Sends a packet that says "I can receive", under one generation each.
+// Sends a packet that says "I can receive", under one generation each; with WireGuard (generation 0) one that makes it
+// shake hands.
 struct SendProbes {
   struct Probe {
     std::uint16_t node_id = 0;
@@ -224,6 +225,7 @@ struct SendProbes {
     IpAddress destination;
     bool operator==(const Probe&) const = default;
   };
+  std::string device = kXfrmDevice;
   std::vector<Probe> probes;
   bool operator==(const SendProbes&) const = default;
 };

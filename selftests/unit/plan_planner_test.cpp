@@ -193,7 +193,37 @@ TEST_CASE("plan: in permissive mode the programs come last and nothing is fenced
   const auto plan = scene.plan({});
   CHECK(std::holds_alternative<CreateMaps>(plan.front()));
   CHECK(steps_of<Fence>(plan).empty());
-  CHECK(std::get<Attach>(plan.back()).where.program == SHEATH_DIRECTION_uplink_ingress);
+  CHECK(std::get<Attach>(plan.at(plan.size() - 2)).where.program == SHEATH_DIRECTION_uplink_ingress);
+  CHECK(std::holds_alternative<SendProbes>(plan.back()));
+}
+
+TEST_CASE("plan: in permissive mode a peer is sent plaintext until it has shaken hands, and knocked at meanwhile") {
+  Scene scene;
+  scene.config.mode = state::Mode::kPermissive;
+  const auto desired = scene.desired({});
+  CHECK(desired.waits.size() == desired.tunnel->peers.size());
+  CHECK(std::ranges::none_of(desired.maps.peers, [](const auto& entry) { return entry.second.ready; }));
+  auto now = apply_all({}, scene.plan({}));
+  now.shaken_hands.clear();
+  // As often as it takes, and nothing else.
+  REQUIRE(scene.plan(now).size() == 1);
+  const auto knocks = std::get<SendProbes>(scene.plan(now)[0]);
+  CHECK(knocks.device == kWireguardDevice);
+  CHECK(knocks.probes.size() == desired.tunnel->peers.size());
+  CHECK(knocks.probes[0].source == scene.cluster.at(scene.config.node_name).pod_cidrs[0].address);
+  const auto after = apply_all(now, scene.plan(now));
+  const auto flip = scene.plan(after);
+  CHECK(steps_of<SetPeer>(flip).size() == flip.size());
+  CHECK(flip.size() == desired.tunnel->peers.size());
+  const auto end = apply_all(after, flip);
+  CHECK(scene.plan(end).empty());
+  CHECK(scene.desired(end).waits.empty());
+  // From then on it is sent to, handshake or not; with another key it has to shake hands again.
+  auto restarted = end;
+  restarted.shaken_hands.clear();
+  CHECK(scene.plan(restarted).empty());
+  restarted.tunnel->peers.clear();
+  CHECK(scene.desired(restarted).waits.size() == desired.tunnel->peers.size());
 }
 
 TEST_CASE("plan: what is applied needs nothing more") {
@@ -371,7 +401,8 @@ TEST_CASE("plan: from every boundary of random plans, planning again leads to th
     const auto scene = random_scene(chance);
     const auto plan = scene.plan(now);
     for (std::size_t cut = 0; cut <= plan.size(); ++cut) {
-      const auto end = scene.applied(now);
+      auto end = scene.applied(now);
+      if (!scene.desired(now).knocks.empty()) end = scene.applied(end);
       CAPTURE(cut);
       CHECK(texts(scene.plan(end)).empty());
       CHECK(end.maps == scene.desired(end).maps);

@@ -39,7 +39,11 @@ class Simulator {
   void operator()(const DropPolicies& step) {
     for (const auto& policy : step.policies) node_.ipsec.policies.erase(policy);
   }
-  void operator()(const SendProbes&) {}
+  // Whoever is knocked at shakes hands.
+  void operator()(const SendProbes& step) {
+    if (step.device != kWireguardDevice) return;
+    for (const auto& [key, peer] : node_.tunnel.value().peers) node_.shaken_hands.insert(key);
+  }
   void operator()(const ForgetHeard& step) {
     const auto rest = static_cast<std::uint16_t>(~(1u << step.generation));
     node_.maps.heard[step.node_id].keys &= rest;
@@ -69,6 +73,7 @@ class Simulator {
 
   void operator()(const CreateTunnel& step) {
     node_.tunnel.emplace();
+    node_.shaken_hands.clear();
     node_.tunnel->name = step.name;
     node_.tunnel->mtu = 1420;
   }

@@ -222,11 +222,13 @@ TEST_CASE("heard: probes are reported only when traced") {
   CHECK(outcome.events.empty());
 }
 
-TEST_CASE("heard: an engine without marks has no probes and no generations") {
+TEST_CASE("heard: an engine without marks has no generations; its probes end here, too") {
   for (const Family family : kFamilies) {
     auto& unmarked = shared_cluster(Mode::kStrict);
-    expect_unchanged(unmarked, SHEATH_DIRECTION_tunnel_ingress, probe(kRemotePod, family, 3),
-                     passes(SHEATH_REASON_decrypted, kReadyNode), at_tunnel(opened(kReadyNode, 3)));
+    Expected expected = drops(SHEATH_REASON_probe, kReadyNode);
+    expected.mark = opened(kReadyNode, 3);
+    expect_unchanged(unmarked, SHEATH_DIRECTION_tunnel_ingress, probe(kRemotePod, family, 3), expected,
+                     at_tunnel(opened(kReadyNode, 3)));
     CHECK(!unmarked.heard(kReadyNode).has_value());
   }
 }

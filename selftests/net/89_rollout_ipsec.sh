@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# 88_rollout.sh with IPsec.
+set -euo pipefail
+exec "$(dirname "${BASH_SOURCE[0]}")/88_rollout.sh" ipsec
