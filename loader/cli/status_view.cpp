@@ -66,7 +66,8 @@ std::string peers_text(const engine::Status& status, const Style& style) {
                {"SENT", Align::kRight}});
   for (const auto& peer : status.peers) {
     table.add({std::to_string(peer.node_id), peer.name.empty() ? "-" : peer.name, joined(texts(peer.node_ips)),
-               joined(texts(peer.pod_cidrs)), peer.ready ? style.good("ready") : style.bad("no key"),
+               joined(texts(peer.pod_cidrs)),
+               peer.ready ? style.good("ready") : style.bad(engine::peer_state(status, peer)),
                status.xfrm ? key_text(peer) : age_text(peer.last_handshake_seconds, now), bytes_text(peer.rx_bytes),
                bytes_text(peer.tx_bytes)});
   }

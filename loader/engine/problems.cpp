@@ -47,7 +47,7 @@ void check_peers(const Status& status, Problems& out) {
   for (const auto& peer : status.peers) {
     const auto name = peer.name.empty() ? "node " + std::to_string(peer.node_id) : peer.name;
     if (!peer.ready) {
-      out.push_back(name + " is not ready: no key, or no address that can be reached");
+      out.push_back(name + " is not ready: " + peer_state(status, peer));
     } else if (status.xfrm && peer.esp_states == 0) {
       out.push_back(name + " has no ESP states");
     } else if (!status.xfrm && !peer.public_key && !peer.pod_cidrs.empty()) {
@@ -66,6 +66,12 @@ void check_counters(const Status& status, Problems& out) {
 }
 
 }  // namespace
+
+const char* peer_state(const Status& status, const PeerStatus& peer) {
+  if (peer.ready) return "ready";
+  if (status.xfrm || !peer.public_key) return "no key";
+  return peer.endpoint ? "no handshake" : "no address";
+}
 
 std::vector<std::string> find_problems(const Status& status, const std::vector<std::string>& uplinks) {
   Problems out;

@@ -96,6 +96,10 @@ struct Status {
   std::vector<std::string> problems;
 };
 
+// In two words: "ready", or what it lacks: "no key", "no address" (of a family that this node has) or "no handshake",
+// which only permissive mode waits for. Pure.
+const char* peer_state(const Status& status, const PeerStatus& peer);
+
 Result<Status> observe_status(const state::Config& config);
 
 }  // namespace sheath::engine

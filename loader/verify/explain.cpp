@@ -50,7 +50,8 @@ std::string why_plaintext(const Probe& probe, const Sightings& seen, const engin
   const auto* peer = find_peer(probe, status);
   if (peer == nullptr) return "the maps know no peer with " + probe.destination.text();
   if (!peer->ready || !has_tunnel(status)) {
-    return std::string(peer->ready ? "there is no tunnel device" : probe.peer + " has no key yet") +
+    return (peer->ready ? "there is no tunnel device"
+                        : probe.peer + " is not ready: " + engine::peer_state(status, *peer)) +
            ", and the mode is permissive";
   }
   if (is_node_traffic(probe.traffic)) return "node encryption is wanted, but not in force for this peer";
@@ -61,7 +62,7 @@ std::string why_not_sent(const Probe& probe, const engine::Status& status) {
   const auto* peer = find_peer(probe, status);
   if (!status.installed) return "it left by no device: something in this host drops it";
   if (peer == nullptr) return "dropped: the maps know no peer with " + probe.destination.text();
-  if (!peer->ready) return "dropped: " + probe.peer + " has no key yet";
+  if (!peer->ready) return "dropped: " + probe.peer + " is not ready: " + engine::peer_state(status, *peer);
   if (!has_tunnel(status)) return "dropped: there is no tunnel device";
   return "it left by no device: something in this host drops it, such as its firewall";
 }

@@ -91,9 +91,9 @@ else
 
   rm "$CLUSTER_RUN/nodes/kind-worker2.sheath.json"
   check "apply without that peer's key" sheath_on kind-worker apply
-  verify "a peer without a key" 1 'dropped: kind-worker2 has no key yet' kind-worker2
+  verify "a peer without a key" 1 'dropped: kind-worker2 is not ready: no key' kind-worker2
   check "permissive mode" sheath_on kind-worker apply --mode permissive
-  verify "permissive, a peer without a key" 3 'kind-worker2 has no key yet, and the mode is permissive' kind-worker2
+  verify "permissive, a peer without a key" 3 'kind-worker2 is not ready: no key, and the mode is permissive' kind-worker2
   check "all nodes again" cluster_apply
   verify "all is well again" 0 '^encrypted: 6 of the 6 '
 

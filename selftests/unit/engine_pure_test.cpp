@@ -210,8 +210,15 @@ TEST_CASE("engine: a healthy node has no problem, and each thing that is missing
   CHECK(problem_of([](Status& s) { s.tunnel.reset(); }) == "there is no tunnel device");
   CHECK(problem_of([](Status& s) { s.tunnel->up = false; }) == "cilium_wg0 is down");
   CHECK(problem_of([](Status& s) { s.peers[0].public_key.reset(); }) == "node 1 is not a peer of the tunnel device");
-  CHECK(problem_of([](Status& s) { s.peers[0].ready = false; }) ==
-        "node 1 is not ready: no key, or no address that can be reached");
+  CHECK(problem_of([](Status& s) { s.peers[0].ready = false; }) == "node 1 is not ready: no address");
+  CHECK(problem_of([](Status& s) {
+          s.peers[0].ready = false;
+          s.peers[0].endpoint = Endpoint{};
+        }) == "node 1 is not ready: no handshake");
+  CHECK(problem_of([](Status& s) {
+          s.peers[0].ready = false;
+          s.peers[0].public_key.reset();
+        }) == "node 1 is not ready: no key");
   CHECK(problem_of([](Status& s) { s.pins = plan::Pins::kSome; }) ==
         "not all maps are pinned below /sys/fs/bpf/sheath");
   CHECK(problem_of([](Status& s) {

@@ -69,6 +69,7 @@ engine::Status healthy() {
   peer.pod_cidrs = {cidr("10.244.2.0/24")};
   peer.ready = true;
   peer.public_key = keys::PublicKey{{2}};
+  peer.endpoint = Endpoint{address("172.18.0.3"), 51871};
   status.peers = {peer};
   return status;
 }
@@ -240,7 +241,7 @@ TEST_CASE("verify: why it is plaintext") {
   CHECK(explain(probe(), in_clear(), status) ==
         "no cause that this node can see: look for what else is attached to eth0");
   status.peers[0].ready = false;
-  CHECK(explain(probe(), in_clear(), status) == "b has no key yet, and the mode is permissive");
+  CHECK(explain(probe(), in_clear(), status) == "b is not ready: no handshake, and the mode is permissive");
   status.peers[0].ready = true;
   status.tunnel.reset();
   CHECK(explain(probe(), in_clear(), status) == "there is no tunnel device, and the mode is permissive");
@@ -264,7 +265,7 @@ TEST_CASE("verify: why there is no answer") {
   CHECK(explain(probe(), seen, status) ==
         "it left by no device: something in this host drops it, such as its firewall");
   status.peers[0].ready = false;
-  CHECK(explain(probe(), seen, status) == "dropped: b has no key yet");
+  CHECK(explain(probe(), seen, status) == "dropped: b is not ready: no key");
   status.peers.clear();
   CHECK(explain(probe(), seen, status) == "dropped: the maps know no peer with 10.244.2.254");
   seen.send_error = "send to 10.244.2.254: Operation not permitted (EPERM)";
