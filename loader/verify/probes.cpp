@@ -65,9 +65,12 @@ std::string_view traffic_name(Traffic traffic) {
 IpAddress sample_address(const Cidr& range) {
   IpAddress address = range.address;
   const std::size_t bits = address.size() * 8;
-  for (std::size_t bit = range.length; bit < bits; ++bit) address.bytes[bit / 8] |= 0x80u >> (bit % 8);
+  for (std::size_t bit = range.length; bit < bits; ++bit) {
+    auto& byte = address.bytes[bit / 8];
+    byte = static_cast<std::uint8_t>(byte | 0x80u >> (bit % 8));
+  }
   // All ones is IPv4's broadcast address; a range of one or two addresses has none.
-  if (range.length + 1u < bits) address.bytes[address.size() - 1] &= 0xfe;
+  if (range.length + 1u < bits) address.bytes[address.size() - 1] &= std::uint8_t{0xfe};
   return address;
 }
 
