@@ -29,8 +29,8 @@ pass_all "accept both" permissive
 check_above "$CLUSTER_ENCRYPTION, accept both: plaintext is sent and counted" 0 \
   "$(metric kind-worker uplink_egress plaintext_passed)"
 
-check_match "$CLUSTER_ENCRYPTION, accept both: the first node says whom it waits for" \
-  'warning: .*kind-worker3' "$(sheath_on kind-control-plane apply --mode permissive 2>&1)"
+check_match "$CLUSTER_ENCRYPTION, accept both: the first node says whom it waits for" 'kind-worker3' \
+  "$(sheath_on kind-control-plane apply --mode permissive -o json 2>/dev/null | jq -r '(.waiting_for_key + .waits)[]')"
 
 check "$CLUSTER_ENCRYPTION, send encrypted: all nodes come to rest" each_node sheath_on apply --mode permissive --wait 60s
 capture_start rollout
