@@ -5,8 +5,10 @@
  * sees packets from their network header on. `node_traffic` of its peers says what ought to be, not what is; whether
  * they are ready does not matter.
  */
+#include "event.h"
 #include "lookup/classify.h"
 #include "lookup/outer.h"
+#include "marks.h"
 #include "packet.h"
 #include "reasons.h"
 
@@ -198,25 +200,23 @@ static __noinline int report(struct __sk_buff *skb, struct packet *packet)
 
 	if (!packet)
 		return 0;
-	read_ports(skb, packet);
-	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	event = new_event(skb, packet);
 	if (!event)
 		return 0;
-	__builtin_memset(event, 0, sizeof(*event));
-	event->time_ns = bpf_ktime_get_ns();
-	event->ifindex = skb->ifindex;
-	event->length = skb->len;
-	event->source_port = packet->source_port;
-	event->dest_port = packet->dest_port;
 	event->direction =
 		skb->pkt_type == PACKET_OUTGOING ? SHEATH_DIRECTION_uplink_egress : SHEATH_DIRECTION_uplink_ingress;
 	event->reason = SHEATH_REASON_plaintext_passed;
-	event->family = packet->family;
-	event->protocol = packet->protocol;
-	event->source = packet->source;
-	event->dest = packet->dest;
+	event->strict_reason = SHEATH_REASON_plaintext_passed;
 	bpf_ringbuf_submit(event, 0);
 	return 0;
+}
+
+/* Off a wire nothing has a mark: this came out of the tunnel, or is an answer of ours, and was put in here. */
+static __always_inline int was_put_in(struct __sk_buff *skb)
+{
+	__u32 magic = skb->mark & SHEATH_MARK_WHOLE_MAGIC_MASK;
+
+	return skb->pkt_type != PACKET_OUTGOING && (magic == SHEATH_MARK_DECRYPT || magic == SHEATH_MARK_ANSWER);
 }
 
 SEC("socket")
@@ -231,10 +231,7 @@ int audit(struct __sk_buff *skb)
 	if (!counters)
 		return 0;
 	counters->packets++;
-	/* Off a wire nothing has a mark: this came out of the tunnel, or is an answer of ours, and was put in here. */
-	if (skb->pkt_type != PACKET_OUTGOING && skb->mark)
-		return 0;
-	if (!read_layer(skb, 0, &packet))
+	if (was_put_in(skb) || !read_layer(skb, 0, &packet))
 		return 0;
 	for (int i = 0; i < MAX_LAYERS && !plaintext; i++) {
 		plaintext = is_between_pods(&packet);

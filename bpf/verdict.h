@@ -7,6 +7,7 @@
  */
 
 #include "config.h"
+#include "event.h"
 #include "maps.bpf.h"
 #include "marks.h"
 #include "parse.h"
@@ -105,29 +106,18 @@ static __always_inline int is_reported(const struct verdict *verdict)
 static __noinline int report(struct __sk_buff *skb, struct packet *packet, const struct verdict *verdict,
 			     __u32 direction)
 {
-	struct sheath_event *event;
+	struct sheath_event *event = new_event(skb, packet);
 
-	read_ports(skb, packet);
-	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event)
 		return 0;
-	__builtin_memset(event, 0, sizeof(*event));
-	event->time_ns = bpf_ktime_get_ns();
-	event->ifindex = skb->ifindex;
 	event->out_ifindex = verdict->out_ifindex;
 	event->mark = verdict->mark;
 	event->length = verdict->length;
 	event->node_id = verdict->node_id;
 	event->mtu = verdict->mtu;
-	event->source_port = packet->source_port;
-	event->dest_port = packet->dest_port;
 	event->direction = direction;
 	event->reason = verdict->reason;
 	event->strict_reason = verdict->strict_reason;
-	event->family = packet->family;
-	event->protocol = packet->protocol;
-	event->source = packet->source;
-	event->dest = packet->dest;
 	bpf_ringbuf_submit(event, 0);
 	return 0;
 }

@@ -58,9 +58,13 @@ std::string leak_line(const Leak& leak, const Style& style) {
 }
 
 Json leak_json(const Leak& leak) {
-  return {{"device", leak.device},        {"direction", leak.leaving ? "leaving" : "arriving"},
-          {"source", leak.source.text()}, {"destination", leak.destination.text()},
-          {"protocol", leak.protocol},    {"destination_port", leak.destination_port}};
+  return {{"device", leak.device},
+          {"direction", leak.leaving ? "leaving" : "arriving"},
+          {"source", leak.source.text()},
+          {"destination", leak.destination.text()},
+          {"protocol", leak.protocol},
+          {"source_port", leak.source_port},
+          {"destination_port", leak.destination_port}};
 }
 
 std::string line_json(const Json& json) {

@@ -67,12 +67,6 @@ void check_counters(const Status& status, Problems& out) {
 
 }  // namespace
 
-const char* peer_state(const Status& status, const PeerStatus& peer) {
-  if (peer.ready) return "ready";
-  if (status.xfrm || !peer.public_key) return "no key";
-  return peer.endpoint ? "no handshake" : "no address";
-}
-
 std::vector<std::string> find_problems(const Status& status, const std::vector<std::string>& uplinks) {
   Problems out;
   if (status.pins != plan::Pins::kAll) out.push_back("not all maps are pinned below " + status.bpffs);

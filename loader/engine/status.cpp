@@ -170,6 +170,12 @@ std::vector<std::string> expected_uplinks(netlink::Socket& socket, const state::
 
 }  // namespace
 
+const char* peer_state(const Status& status, const PeerStatus& peer) {
+  if (peer.ready) return "ready";
+  if (status.xfrm || !peer.public_key) return "no key";
+  return peer.endpoint ? "no handshake" : "no address";
+}
+
 Result<Status> observe_status(const state::Config& config) {
   if (auto allowed = check_privileges(); !allowed) return fail(std::move(allowed.error()));
   auto socket = netlink::Socket::open(NETLINK_ROUTE);

@@ -96,7 +96,8 @@ bool can_receive(const Inputs& in, const state::Node& peer, std::uint16_t id) {
          in.actual.tunnel->peers.contains(*peer.wireguard_key);
 }
 
-// From the first address of a pod CIDR to the first of the peer's: nobody has them.
+// From the first address of a pod CIDR to the first of the peer's, which nobody has; between the nodes where the pods
+// have no family in common.
 void knock_at(const Inputs& in, const state::Node& peer, std::uint16_t id, Desired& desired) {
   desired.waits.push_back(peer.name +
                           " is sent plaintext until it has this node's key: run sheath apply there, then here");
@@ -106,6 +107,9 @@ void knock_at(const Inputs& in, const state::Node& peer, std::uint16_t id, Desir
     if (to == peer.pod_cidrs.end()) continue;
     desired.knocks.push_back({id, from.address, to->address});
     return;
+  }
+  if (const auto ends = common_ends(own_node(in).node_ips, peer.node_ips)) {
+    desired.knocks.push_back({id, ends->own, ends->peer});
   }
 }
 

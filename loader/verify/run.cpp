@@ -114,17 +114,19 @@ class Watch {
 
   void note_probe(const Frame& frame, std::size_t index, bool tunnel) {
     auto& seen = seen_[index];
+    const auto ends = read_ends(frame.packet);
+    const bool whole = ends && ends->protocol == netlink::kProbeProtocol;  // not quoted, nor in an encapsulation
     if (tunnel) {
-      (frame.outgoing ? seen.entered_tunnel : seen.answered) = true;
+      seen.entered_tunnel = seen.entered_tunnel || frame.outgoing;
+      seen.answered = seen.answered || (!frame.outgoing && whole && ends->source == probes_[index].destination);
       return;
     }
-    const auto ends = read_ends(frame.packet);
     // An ICMP error that quotes the probe, on its way to the pod that did not send it.
     if (ends && ends->destination == probes_[index].source) return;
     if (!frame.outgoing || seen.in_clear) return;
     const auto device = devices_.find(frame.ifindex);
     seen.in_clear = {device == devices_.end() ? std::to_string(frame.ifindex) : device->second.name, std::nullopt};
-    if (ends && ends->protocol == netlink::kProbeProtocol) seen.in_clear->source = ends->source;
+    if (whole) seen.in_clear->source = ends->source;
   }
 
   void note_outer(const Frame& frame) {

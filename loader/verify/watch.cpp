@@ -32,6 +32,7 @@ constexpr std::size_t kMaxLeaks = 10000;
 
 void add_node(bpf::AuditTables& tables, const state::Node& node, sheath_kind kind, std::uint16_t id) {
   for (const auto& address : node.node_ips) tables.node_ips[address] = {kind, id, 0};
+  for (const auto& address : node.router_ips) tables.node_ips[address] = {kind, id, 0};
   for (const auto& cidr : node.pod_cidrs) tables.pod_cidrs[cidr] = {kind, id, 0};
 }
 
@@ -68,6 +69,7 @@ class Posts {
         continue;
       }
       auto fd = attach(program, link.ifindex);
+      if (!fd && fd.error().error_number() == ENODEV) continue;  // gone again
       if (!fd) return fail(std::move(fd.error()).context(link.name));
       now.emplace(link.ifindex, Post{link.name, std::move(*fd)});
     }

@@ -27,6 +27,14 @@ verify "never applied" 3 'Sheath is not applied on this node' kind-worker2 kind-
 capture_stop
 check_above "the onlooker saw it, too" 1 "$(count_frames "$CAPTURE_FILE" "$PROBES")"
 
+sheath_on kind-worker verify --watch --for 4s -o json >"$CLUSTER_RUN/audit.json" 2>&1 &
+eventually 20 audit_is_there kind-worker
+check "$CLUSTER_ENCRYPTION: never applied: pods speak in clear" traffic pod-worker udp "$(pod_ip4 pod-worker2)" --count 3
+wait $! || true
+check_equal "$CLUSTER_ENCRYPTION: as JSON, the audit names the service's port at either end" "0 $TRAFFIC_PORT $TRAFFIC_PORT 0" \
+  "$(jq -rs '[.[] | select(.event == "plaintext")] | sort_by(.direction) | reverse | map("\(.source_port) \(.destination_port)") |
+    join(" ")' "$CLUSTER_RUN/audit.json")"
+
 check "$CLUSTER_ENCRYPTION: apply on all four nodes" cluster_apply
 capture_start verify-on
 verify "all is well" 0 "^kind-worker2 +encrypted +plaintext, as configured +$ciphertext, plaintext on eth0\$"

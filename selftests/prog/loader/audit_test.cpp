@@ -233,8 +233,14 @@ TEST_CASE("audit: fragments, options and extension headers hide nothing") {
   CHECK(is_found(tagged));
 }
 
-TEST_CASE("audit: what arrives with a mark came out of the tunnel") {
-  CHECK_FALSE(look(build(spec("10.244.2.9", "10.244.1.7")), 0x23d00).counted);
+TEST_CASE(
+    "audit: what arrives with a mark of ours came out of the tunnel, or is our answer; with another's it did not") {
+  for (const std::uint32_t ours : {0x23d00u, 0xd00u, 0xc00u}) {
+    CHECK_FALSE(look(build(spec("10.244.2.9", "10.244.1.7")), ours).counted);
+  }
+  for (const std::uint32_t other : {0x4000u, 0x8000u, 0xe00u, 0xd01u}) {
+    CHECK(look(build(spec("10.244.2.9", "10.244.1.7")), other).counted);
+  }
   CHECK(look(build(spec("10.244.2.9", "10.244.1.7")), 0).counted);
 }
 
