@@ -3,13 +3,16 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <cstdio>
+#include <cstring>
 
 #include "loader/netlink/wire_address.hpp"
 
@@ -91,6 +94,24 @@ void Sandbox::add_neighbour(std::uint32_t ifindex, const IpAddress& address, con
   message.put(NDA_DST, address_bytes(address));
   message.put(NDA_LLADDR, mac);
   send(route_, message);
+}
+
+void Sandbox::wait_until_running(std::uint32_t ifindex) {
+  ifinfomsg device{};
+  for (int i = 0; i < 1000 && (device.ifi_flags & IFF_RUNNING) == 0; ++i) {
+    if (i > 0) usleep(10000);
+    Message message(RTM_GETLINK);
+    ifinfomsg header{};
+    header.ifi_index = static_cast<int>(ifindex);
+    message.put_struct(header);
+    const auto done = route_.request(message, [&](const Reply& reply) -> Result<> {
+      if (reply.payload.size() < sizeof device) return fail("a link's answer is too short");
+      std::memcpy(&device, reply.payload.data(), sizeof device);
+      return {};
+    });
+    REQUIRE_MESSAGE(done, (done ? "" : done.error().what()));
+  }
+  REQUIRE((device.ifi_flags & IFF_RUNNING) != 0);
 }
 
 UniqueFd current_namespace() {

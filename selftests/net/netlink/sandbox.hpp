@@ -24,6 +24,9 @@ class Sandbox {
   void add_address(std::uint32_t ifindex, const Cidr& network, const IpAddress& address);
   void add_route(const Cidr& to, std::uint32_t ifindex, const IpAddress& gateway, std::uint32_t metric);
   void add_neighbour(std::uint32_t ifindex, const IpAddress& address, const MacAddress& mac);
+  // Until the kernel has seen the carrier and given the device its queue, some time after it was set up: before that,
+  // what is sent is lost.
+  void wait_until_running(std::uint32_t ifindex);
 
  private:
   Socket route_;

@@ -145,22 +145,24 @@ TEST_CASE("live wireguard: one allowed IP goes by way of a peer that is thrown a
   CHECK(device.peers.front().allowed_ips == std::vector{stays});
 }
 
-TEST_CASE("live wireguard: 5,000 peers with two allowed IPs each, and one peer with 3,000") {
+// A peer that goes costs the kernel a wait for all processors, 10 ms and more in a guest: hence 5,000 only in the soak.
+TEST_CASE("live wireguard: many peers with two allowed IPs each, and one with 3,000") {
   Tunnel tunnel;
   if (!tunnel.make("live wireguard: many")) return;
+  const std::uint32_t peers = std::getenv("SHEATH_SOAK") != nullptr ? 5000 : 500;
   WireGuardPatch patch{.private_key = kPrivate, .listen_port = {}, .fwmark = {}, .peers = {}};
-  patch.peers.reserve(5001);
-  for (std::uint32_t i = 0; i < 5000; ++i) patch.peers.push_back(peer(i, {host4(2 * i), host4(2 * i + 1)}));
+  patch.peers.reserve(peers + 1);
+  for (std::uint32_t i = 0; i < peers; ++i) patch.peers.push_back(peer(i, {host4(2 * i), host4(2 * i + 1)}));
   std::vector<Cidr> many;
   many.reserve(3000);
   for (std::uint32_t i = 0; i < 3000; ++i) many.push_back(host4(100000 + i));
-  patch.peers.push_back(peer(5000, many));
+  patch.peers.push_back(peer(peers, many));
   tunnel.set(patch);
 
   const auto device = tunnel.get();
-  REQUIRE(device.peers.size() == 5001);
+  REQUIRE(device.peers.size() == peers + 1);
   std::size_t wrong = 0;
-  for (std::uint32_t i = 0; i < 5000; ++i) {
+  for (std::uint32_t i = 0; i < peers; ++i) {
     const WireGuardPeer* found = &device.peers[i];
     auto allowed = found->public_key == key(i) ? found->allowed_ips : std::vector<Cidr>{};
     std::ranges::sort(allowed);

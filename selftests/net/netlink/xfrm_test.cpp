@@ -114,6 +114,7 @@ struct Node : Sandbox {
     tunnel = *made;
     xfrm.emplace(std::move(*opened));
     require(set_link_up(route(), tunnel, true));
+    wait_until_running(tunnel);
     return true;
   }
 
@@ -147,6 +148,14 @@ struct Node : Sandbox {
     return found == all.end() ? std::nullopt : std::optional(*found);
   }
 };
+
+// Sets both ends of a veth up, and returns when packets pass.
+void join(Sandbox& near, const Link& near_end, Sandbox& far, const Link& far_end) {
+  require(set_link_up(near.route(), near_end.ifindex, true));
+  require(set_link_up(far.route(), far_end.ifindex, true));
+  near.wait_until_running(near_end.ifindex);
+  far.wait_until_running(far_end.ifindex);
+}
 
 // What comes out of a device: the packet behind its Ethernet header or without one, and its mark.
 struct Arrived {
@@ -359,8 +368,7 @@ TEST_CASE("live xfrm: a probe goes through ESP to another namespace, carries its
     near.add_address(eth0.ifindex, network, outer.source);
     far.add_address(far0.ifindex, network, outer.destination);
   }
-  require(set_link_up(near.route(), eth0.ifindex, true));
-  require(set_link_up(far.route(), far0.ifindex, true));
+  join(near, eth0, far, far0);
   for (const Way& outer : {outer4, outer6}) near.add_neighbour(eth0.ifindex, outer.destination, *far0.mac);
 
   // Pods of both families over IPv4, and IPv6 over IPv6; IPv6 wants a route by the device.
@@ -408,8 +416,7 @@ TEST_CASE("live xfrm: what has no policy or the wrong key does not arrive, and i
   const Way outer{ip("172.18.0.4"), ip("172.18.0.5")};
   near.add_address(eth0.ifindex, *Cidr::parse("172.18.0.0/24"), outer.source);
   far.add_address(far0.ifindex, *Cidr::parse("172.18.0.0/24"), outer.destination);
-  require(set_link_up(near.route(), eth0.ifindex, true));
-  require(set_link_up(far.route(), far0.ifindex, true));
+  join(near, eth0, far, far0);
   near.add_neighbour(eth0.ifindex, outer.destination, *far0.mac);
   near.add(transmit_state(outer, 0xabc0123), 1);
   far.add(receive_state(outer, 0xabc0123), 2);
