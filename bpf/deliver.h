@@ -5,6 +5,7 @@
 /* From the tunnel to where the packet belongs: straight into a pod, or into the uplink's ingress. */
 
 #include "config.h"
+#include "lookup/classify.h"
 #include "marks.h"
 #include "packet.h"
 #include "verdict.h"
@@ -48,18 +49,20 @@ static __always_inline void to_pod(struct __sk_buff *skb, struct packet *packet,
 }
 
 /*
- * Lets the packet arrive at the uplink, as if it had never been encrypted: the reverse path filter then sees it where
- * the route back points. The mark tells uplink_ingress that it was; the MAC addresses stay zero, and uplink_ingress
- * makes the packet the host's own.
+ * Lets the packet arrive at an uplink, as if it had never been encrypted: the reverse path filter then sees it where
+ * the route back points. That of pods may be an overlay's. The mark tells uplink_ingress that it was; the MAC addresses
+ * stay zero, and uplink_ingress makes the packet the host's own.
  */
 static __always_inline void to_uplink(struct __sk_buff *skb, struct packet *packet, struct verdict *verdict)
 {
+	int from_pod = pod_owner(packet, &packet->source).kind != SHEATH_KIND_none;
+
 	if (!with_ethernet(skb, packet)) {
 		decide(verdict, SHEATH_REASON_unparsable);
 		return;
 	}
 	verdict->mark = ((__u32)verdict->node_id << SHEATH_MARK_NODE_SHIFT) | SHEATH_MARK_DECRYPT;
-	verdict->out_ifindex = config.uplink_ifindex;
+	verdict->out_ifindex = from_pod ? config.pod_uplink_ifindex : config.uplink_ifindex;
 }
 
 #endif

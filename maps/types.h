@@ -188,7 +188,7 @@ enum sheath_node_encryption {
 struct sheath_config {
 	__u64 build;           /* identifies the object file the program came from */
 	__u32 tunnel_ifindex;  /* 0: fenced, no tunnel yet, so every peer counts as not ready */
-	__u32 uplink_ifindex;  /* tunnel_ingress with via_uplink: where decrypted packets go in */
+	__u32 uplink_ifindex;  /* tunnel_ingress with via_uplink: where packets of nodes go in */
 	__u16 wireguard_port;  /* both ends of our outer packets */
 	__u8 l2_len;           /* bytes before the IP header on this device: 14 or 0 */
 	__u8 strict;           /* 1: drop what should be encrypted and cannot be; 0: pass and count it */
@@ -199,7 +199,7 @@ struct sheath_config {
 	__u16 vxlan_port;      /* the overlay's, where our outer packets go through one; 0: they do not */
 	__u8 marked;           /* the engine marks what it made and what it opened (IPsec): without a mark it is not ours */
 	__u8 overlay;          /* this device is an overlay: without ARP, so what it brings is addressed to nobody */
-	__u8 pad[4];
+	__u32 pod_uplink_ifindex; /* and those of pods: another where an overlay's routes lead to them */
 };
 SHEATH_ASSERT(sizeof(struct sheath_config) == 32);
 

@@ -150,7 +150,8 @@ Result<Situation> look_around(Session& session) {
   if (auto usable = check_kernel(session); !usable) return fail(std::move(usable.error()));
   auto input = read_input(session, gathered->facts, ipsec ? &*ipsec : nullptr);
   if (!input) return fail(std::move(input.error()));
-  if (any_node_traffic(config, *input)) {
+  const bool may_use_uplinks = gathered->facts.all_rp_filter != 0 || config.delivery == state::Delivery::kUplink;
+  if (any_node_traffic(config, *input) || may_use_uplinks) {
     auto routes = main_routes(session.socket);
     if (!routes) return fail(std::move(routes.error()));
     gathered->facts.routes = std::move(*routes);

@@ -59,22 +59,22 @@ Result<> Executor::patch_tunnel(const netlink::WireGuardPatch& patch) {
 }
 
 Result<> Executor::attach(const plan::Attachment& where, const plan::ProgramSettings& settings) {
-  std::uint32_t tunnel_ifindex = 0;
-  std::uint32_t uplink_ifindex = 0;
+  DeviceIndexes devices;
   if (settings.tunnel == plan::TunnelReference::kTunnel) {
     const auto ifindex = device(settings.engine == plan::Engine::kIpsec ? plan::kXfrmDevice : plan::kWireguardDevice);
     if (!ifindex) return fail(ifindex.error());
-    tunnel_ifindex = *ifindex;
+    devices.tunnel = *ifindex;
   }
-  if (!settings.uplink.empty()) {
-    const auto ifindex = ifindex_of(socket_, settings.uplink);
+  for (const auto& [name, index] :
+       {std::pair{settings.uplink, &devices.uplink}, {settings.pod_uplink, &devices.pod_uplink}}) {
+    if (name.empty()) continue;
+    const auto ifindex = ifindex_of(socket_, name);
     if (!ifindex) return fail(ifindex.error());
-    uplink_ifindex = *ifindex;
+    *index = *ifindex;
   }
   const auto opened = maps();
   if (!opened) return fail(opened.error());
-  return bpf::attach(config_.paths.bpffs, to_place(where), to_config(settings, tunnel_ifindex, uplink_ifindex),
-                     **opened);
+  return bpf::attach(config_.paths.bpffs, to_place(where), to_config(settings, devices), **opened);
 }
 
 Result<> Executor::operator()(const plan::Fence& step) {

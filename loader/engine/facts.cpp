@@ -4,7 +4,9 @@
 #include <linux/if_arp.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <string_view>
 
 #include "loader/base/sysctl.hpp"
 #include "loader/bpf/program.hpp"
@@ -44,7 +46,7 @@ Result<plan::Uplink> describe_uplink(netlink::Socket& socket, const netlink::Lin
                               (l2_len ? "it is the tunnel device"
                                       : "hardware type " + std::to_string(link.hardware_type) + " is not known")));
   }
-  plan::Uplink uplink{link.name, link.mtu, *l2_len, {}};
+  plan::Uplink uplink{link.name, link.mtu, *l2_len, {}, link.ifindex};
   const auto addresses = netlink::list_addresses(socket, link.ifindex);
   if (!addresses) return fail(addresses.error());
   for (const auto& entry : *addresses) {
@@ -60,6 +62,22 @@ Result<> add_uplinks(netlink::Socket& socket, const state::Config& config, plan:
     auto uplink = describe_uplink(socket, link);
     if (!uplink) return fail(std::move(uplink.error()));
     facts.uplinks.push_back(std::move(*uplink));
+  }
+  return {};
+}
+
+// Kinds of devices that put a packet into another (ip-link(8)). Not WireGuard, vti and xfrm, which encrypt it, nor
+// erspan, which carries copies for monitoring.
+constexpr std::array<std::string_view, 10> kOverlayKinds{"vxlan", "geneve", "bareudp", "ipip",   "sit",
+                                                         "gre",   "gretap", "ip6tnl",  "ip6gre", "ip6gretap"};
+
+Result<> add_overlays(netlink::Socket& socket, const state::Config& config, plan::Facts& facts) {
+  const auto links = find_overlays(socket, config);
+  if (!links) return fail(links.error());
+  for (const auto& link : *links) {
+    const auto l2_len = link_header_length(link.hardware_type);
+    if (!l2_len) return fail(link.name + ": hardware type " + std::to_string(link.hardware_type) + " is not known");
+    facts.overlays.push_back({link.name, link.ifindex, *l2_len, link.up});
   }
   return {};
 }
@@ -124,6 +142,7 @@ std::optional<std::uint8_t> link_header_length(std::uint16_t hardware_type) {
     case ARPHRD_TUNNEL6:
     case ARPHRD_SIT:
     case ARPHRD_IPGRE:
+    case ARPHRD_IP6GRE:
       return 0;
     default:
       return std::nullopt;
@@ -142,6 +161,18 @@ Result<std::vector<netlink::Link>> find_uplinks(netlink::Socket& socket, const s
     uplinks.push_back(std::move(**link));
   }
   return uplinks;
+}
+
+Result<std::vector<netlink::Link>> find_overlays(netlink::Socket& socket, const state::Config& config) {
+  const auto uplinks = find_uplinks(socket, config);
+  if (!uplinks) return fail(uplinks.error());
+  auto links = netlink::list_links(socket);
+  if (!links) return fail(std::move(links.error()));
+  std::erase_if(*links, [&](const netlink::Link& link) {
+    return !std::ranges::count(kOverlayKinds, link.kind) || link.alias == kOwnAlias ||
+           std::ranges::count(*uplinks, link.ifindex, &netlink::Link::ifindex);
+  });
+  return links;
 }
 
 Result<> check_fast_path(const std::vector<netlink::FilterFinding>& findings,
@@ -173,6 +204,7 @@ Result<std::vector<plan::MainRoute>> main_routes(netlink::Socket& socket) {
 Result<GatheredFacts> gather_facts(netlink::Socket& socket, const state::Config& config) {
   GatheredFacts out;
   if (auto done = add_uplinks(socket, config, out.facts); !done) return fail(std::move(done.error()));
+  if (auto done = add_overlays(socket, config, out.facts); !done) return fail(std::move(done.error()));
   if (auto done = add_builds(out.facts); !done) return fail(std::move(done.error()));
   if (auto done = add_rp_filter(out.facts); !done) return fail(std::move(done.error()));
   if (auto done = add_local_addresses(socket, out.facts); !done) return fail(std::move(done.error()));

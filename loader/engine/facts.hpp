@@ -27,6 +27,9 @@ Result<std::vector<plan::MainRoute>> main_routes(netlink::Socket& socket);
 // The uplinks: `devices`, or those of the default routes.
 Result<std::vector<netlink::Link>> find_uplinks(netlink::Socket& socket, const state::Config& config);
 
+// The tunnel devices of others: what leaves by one goes on inside packets from node to node.
+Result<std::vector<netlink::Link>> find_overlays(netlink::Socket& socket, const state::Config& config);
+
 // Bytes before the IP header on devices of this hardware type (ARPHRD_*); nullopt for a type that is not known.
 std::optional<std::uint8_t> link_header_length(std::uint16_t hardware_type);
 

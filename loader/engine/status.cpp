@@ -159,11 +159,16 @@ Result<> add_metrics(const state::Config& config, Status& status) {
   return {};
 }
 
-// The uplinks that the configuration asks for; none where it cannot be told.
+// The uplinks that the configuration asks for, and overlays that are up; none where it cannot be told.
 std::vector<std::string> expected_uplinks(netlink::Socket& socket, const state::Config& config) {
   std::vector<std::string> names;
   if (const auto links = find_uplinks(socket, config)) {
     for (const auto& link : *links) names.push_back(link.name);
+  }
+  if (const auto links = find_overlays(socket, config)) {
+    for (const auto& link : *links) {
+      if (link.up) names.push_back(link.name);
+    }
   }
   return names;
 }

@@ -28,6 +28,12 @@ std::uint8_t generation_of(std::uint32_t mark) {
   return static_cast<std::uint8_t>((mark & SHEATH_MARK_KEY_MASK) >> SHEATH_MARK_KEY_SHIFT);
 }
 
+std::string name_of(std::uint32_t ifindex, const DeviceNames& devices) {
+  if (ifindex == 0) return {};
+  const auto device = devices.find(ifindex);
+  return device == devices.end() ? "?" : device->second;
+}
+
 }  // namespace
 
 DeviceNames device_names(const std::vector<netlink::Link>& links) {
@@ -44,12 +50,12 @@ plan::Attachment to_attachment(const bpf::Place& place) {
   return {place.program, place.device};
 }
 
-sheath_config to_config(const plan::ProgramSettings& settings, std::uint32_t tunnel_ifindex,
-                        std::uint32_t uplink_ifindex) {
+sheath_config to_config(const plan::ProgramSettings& settings, const DeviceIndexes& devices) {
   sheath_config config{};
   config.build = settings.build;
-  config.tunnel_ifindex = settings.tunnel == plan::TunnelReference::kFenced ? 0 : tunnel_ifindex;
-  config.uplink_ifindex = uplink_ifindex;
+  config.tunnel_ifindex = settings.tunnel == plan::TunnelReference::kFenced ? 0 : devices.tunnel;
+  config.uplink_ifindex = devices.uplink;
+  config.pod_uplink_ifindex = devices.pod_uplink;
   config.wireguard_port = settings.wireguard_port;
   config.vxlan_port = settings.vxlan_port;
   config.overlay = settings.overlay;
@@ -72,10 +78,8 @@ plan::ProgramSettings to_settings(const sheath_config& config, const TunnelIndex
   settings.tunnel = reference(config.tunnel_ifindex, tunnel);
   settings.vxlan_port = config.vxlan_port;
   settings.overlay = config.overlay != 0;
-  if (config.uplink_ifindex != 0) {
-    const auto uplink = devices.find(config.uplink_ifindex);
-    settings.uplink = uplink == devices.end() ? "?" : uplink->second;
-  }
+  settings.uplink = name_of(config.uplink_ifindex, devices);
+  settings.pod_uplink = name_of(config.pod_uplink_ifindex, devices);
   settings.wireguard_port = config.wireguard_port;
   settings.l2_len = config.l2_len;
   settings.strict = config.strict != 0;

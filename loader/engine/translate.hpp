@@ -25,9 +25,14 @@ DeviceNames device_names(const std::vector<netlink::Link>& links);
 bpf::Place to_place(const plan::Attachment& where);
 plan::Attachment to_attachment(const bpf::Place& place);
 
-// `uplink_ifindex` is for settings.uplink; 0 where there is none.
-sheath_config to_config(const plan::ProgramSettings& settings, std::uint32_t tunnel_ifindex,
-                        std::uint32_t uplink_ifindex);
+// Devices by their index; 0 where there is none.
+struct DeviceIndexes {
+  std::uint32_t tunnel = 0;
+  std::uint32_t uplink = 0;      // settings.uplink
+  std::uint32_t pod_uplink = 0;  // settings.pod_uplink
+};
+
+sheath_config to_config(const plan::ProgramSettings& settings, const DeviceIndexes& devices);
 // Of our tunnel devices, 0 without one.
 struct TunnelIndexes {
   std::uint32_t wireguard = 0;

@@ -27,6 +27,7 @@ std::string settings_text(const ProgramSettings& settings) {
   out += settings.tunnel == TunnelReference::kTunnel ? ", tunnel " + tunnel : ", fenced: no tunnel yet";
   if (settings.fast_path) out += ", fast path";
   if (settings.via_uplink) out += ", delivery via " + settings.uplink;
+  if (settings.pod_uplink != settings.uplink) out += ", from pods via " + settings.pod_uplink;
   return out;
 }
 

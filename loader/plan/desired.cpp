@@ -263,6 +263,22 @@ bool via_uplink(const Inputs& in) {
   return in.facts.all_rp_filter != 0;
 }
 
+// Where the routes to the peers' pods lead, so that their packets seem to come from there: an overlay, or an uplink.
+std::string pod_uplink(const Inputs& in) {
+  if (has_overlay(in)) return kOverlayDevice;
+  std::set<IpAddress> pods;
+  for (const auto* peer : peers_of(in)) {
+    for (const auto& cidr : peer->pod_cidrs) pods.insert(cidr.address);
+  }
+  for (const auto& [address, way] : detour_to(pods, in.facts.routes).routes) {
+    const auto overlay = std::ranges::find(in.facts.overlays, way.ifindex, &OverlayDevice::ifindex);
+    if (overlay != in.facts.overlays.end()) return overlay->name;
+    const auto uplink = std::ranges::find(in.facts.uplinks, way.ifindex, &Uplink::ifindex);
+    if (uplink != in.facts.uplinks.end()) return uplink->name;
+  }
+  return in.facts.uplinks.front().name;
+}
+
 ProgramSettings settings_of(const Inputs& in, Program program, std::uint8_t l2_len) {
   ProgramSettings settings;
   if (const auto build = in.facts.builds.find(program); build != in.facts.builds.end()) settings.build = build->second;
@@ -285,15 +301,29 @@ ProgramSettings tunnel_ingress_settings(const Inputs& in) {
   settings.fast_path = in.config.fast_path;
   // What IPsec decrypted is spared by the reverse path filter.
   settings.via_uplink = !is_ipsec(in) && via_uplink(in);
-  if (settings.via_uplink) settings.uplink = in.facts.uplinks.front().name;
+  if (!settings.via_uplink) return settings;
+  settings.uplink = in.facts.uplinks.front().name;
+  settings.pod_uplink = pod_uplink(in);
   return settings;
+}
+
+void add_uplink_programs(const Inputs& in, const std::string& device, std::uint8_t l2_len, Desired& desired) {
+  for (const auto program : {SHEATH_DIRECTION_uplink_egress, SHEATH_DIRECTION_uplink_ingress}) {
+    desired.programs[{program, device}] = settings_of(in, program, l2_len);
+  }
+}
+
+// A device that is down carries nothing; one that was up before may be up again at any time.
+bool is_to_be_covered(const Inputs& in, const OverlayDevice& overlay) {
+  return overlay.up || in.actual.programs.contains({SHEATH_DIRECTION_uplink_egress, overlay.name});
 }
 
 void add_programs(const Inputs& in, Desired& desired) {
   for (const auto& uplink : in.facts.uplinks) {
-    for (const auto program : {SHEATH_DIRECTION_uplink_egress, SHEATH_DIRECTION_uplink_ingress}) {
-      desired.programs[{program, uplink.name}] = settings_of(in, program, uplink.l2_len);
-    }
+    add_uplink_programs(in, uplink.name, uplink.l2_len, desired);
+  }
+  for (const auto& overlay : in.facts.overlays) {
+    if (is_to_be_covered(in, overlay)) add_uplink_programs(in, overlay.name, overlay.l2_len, desired);
   }
   if (desired.overlay) {
     for (const auto program : {SHEATH_DIRECTION_overlay_egress, SHEATH_DIRECTION_uplink_ingress}) {

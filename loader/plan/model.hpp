@@ -117,6 +117,7 @@ struct ProgramSettings {
   Engine engine = Engine::kWireguard;  // whose tunnel device
   bool overlay = false;                // attached to cilium_vxlan
   std::string uplink;                  // for via_uplink; else empty
+  std::string pod_uplink;              // the same, for what pods sent
   std::uint16_t wireguard_port = 0;    // 0 with IPsec
   std::uint16_t vxlan_port = 0;        // 0 without an overlay
   std::uint8_t l2_len = 14;

@@ -68,23 +68,26 @@ TEST_CASE("engine: program settings survive the way into the kernel's constants 
   settings.build = 0x1234;
   settings.tunnel = plan::TunnelReference::kTunnel;
   settings.uplink = "eth0";
+  settings.pod_uplink = "flannel.1";
   settings.wireguard_port = 51871;
   settings.l2_len = 0;
   settings.fast_path = true;
   settings.via_uplink = true;
-  const auto config = to_config(settings, 7, 2);
+  const auto config = to_config(settings, {7, 2, 3});
   CHECK(config.tunnel_ifindex == 7);
   CHECK(config.uplink_ifindex == 2);
-  CHECK(to_settings(config, {7, 0}, {{2, "eth0"}}) == settings);
+  CHECK(config.pod_uplink_ifindex == 3);
+  CHECK(to_settings(config, {7, 0}, {{2, "eth0"}, {3, "flannel.1"}}) == settings);
   CHECK(to_settings(config, {8, 0}, {{2, "eth0"}}).tunnel == plan::TunnelReference::kStale);
   CHECK(to_settings(config, {0, 0}, {{2, "eth0"}}).tunnel == plan::TunnelReference::kStale);
-  CHECK(to_settings(config, {7, 0}, {}).uplink == "?");
+  CHECK(to_settings(config, {7, 0}, {{3, "flannel.1"}}).uplink == "?");
+  CHECK(to_settings(config, {7, 0}, {{2, "eth0"}}).pod_uplink == "?");
 }
 
 TEST_CASE("engine: a fenced program knows no tunnel, even where there is one") {
   const plan::ProgramSettings fenced;
-  CHECK(to_config(fenced, 7, 0).tunnel_ifindex == 0);
-  CHECK(to_settings(to_config(fenced, 7, 0), {7, 0}, {}) == fenced);
+  CHECK(to_config(fenced, {7, 0, 0}).tunnel_ifindex == 0);
+  CHECK(to_settings(to_config(fenced, {7, 0, 0}), {7, 0}, {}) == fenced);
 }
 
 TEST_CASE("engine: an IPsec program's tunnel is cilium_xfrm0, whatever index cilium_wg0 has") {
@@ -93,7 +96,7 @@ TEST_CASE("engine: an IPsec program's tunnel is cilium_xfrm0, whatever index cil
   settings.engine = plan::Engine::kIpsec;
   settings.overlay = true;
   settings.vxlan_port = 8472;
-  const auto config = to_config(settings, 9, 0);
+  const auto config = to_config(settings, {9, 0, 0});
   CHECK(to_settings(config, {7, 9}, {}) == settings);
   CHECK(to_settings(config, {9, 0}, {}).tunnel == plan::TunnelReference::kStale);
 }

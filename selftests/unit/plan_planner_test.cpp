@@ -331,6 +331,45 @@ TEST_CASE("plan: a new uplink is closed first, with the tunnel that runs, and th
         std::vector<std::string>{"detach uplink_egress from eth0", "detach uplink_ingress from eth0"});
 }
 
+TEST_CASE(
+    "plan: an overlay of others is covered once it is up, and stays so; the tunnel's MTU is the uplinks' affair") {
+  Scene scene;
+  scene.facts.overlays = {{"flannel.1", 5, 14, false}, {"tunl0", 6, 0, true}};
+  const auto first = scene.applied();
+  const Attachment flannel{SHEATH_DIRECTION_uplink_egress, "flannel.1"};
+  CHECK_FALSE(first.programs.contains(flannel));
+  CHECK(first.programs.at({SHEATH_DIRECTION_uplink_egress, "tunl0"}).l2_len == 0);
+  CHECK(first.programs.contains({SHEATH_DIRECTION_uplink_ingress, "tunl0"}));
+  CHECK(first.tunnel->mtu == 1420);
+
+  scene.facts.overlays[0].up = true;
+  const auto plan = scene.plan(first);
+  REQUIRE(plan.size() == 1);
+  CHECK(std::get<Fence>(plan.front()).programs.contains(flannel));
+  const auto second = apply_all(first, plan);
+  scene.facts.overlays[0].up = false;
+  CHECK(scene.plan(second).empty());
+  scene.facts.overlays.erase(scene.facts.overlays.begin());
+  CHECK_FALSE(scene.applied(second).programs.contains(flannel));
+}
+
+TEST_CASE("plan: past rp_filter, pods' packets arrive where the routes to the peers' pods lead, nodes' at the uplink") {
+  Scene scene;
+  scene.facts.all_rp_filter = 1;
+  scene.facts.uplinks[0].ifindex = 2;
+  scene.facts.overlays = {{"flannel.1", 5, 14, true}};
+  const Attachment ingress{SHEATH_DIRECTION_tunnel_ingress, kWireguardDevice};
+  const auto settings = [&] { return scene.desired({}).programs.at(ingress); };
+  CHECK(settings().uplink == "eth0");
+  CHECK(settings().pod_uplink == "eth0");
+  const auto pods = scene.cluster.at("node1").pod_cidrs.front();
+  scene.facts.routes = {{cidr("0.0.0.0/0"), 0, {2, {}, {}}}, {pods, 0, {5, {}, {}}}};
+  CHECK(settings().uplink == "eth0");
+  CHECK(settings().pod_uplink == "flannel.1");
+  scene.facts.all_rp_filter = 0;
+  CHECK(settings().pod_uplink.empty());
+}
+
 TEST_CASE("plan: programs that send into a lost tunnel are fenced before it is made again") {
   const Scene scene;
   auto actual = scene.applied();

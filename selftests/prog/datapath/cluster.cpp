@@ -20,6 +20,7 @@ sheath_config config_for(Mode mode) {
   sheath_config config{};
   config.tunnel_ifindex = devices().tunnel.ifindex;
   config.uplink_ifindex = devices().uplink.ifindex;
+  config.pod_uplink_ifindex = devices().pod.ifindex;
   config.wireguard_port = kWireguardPort;
   config.l2_len = 14;
   config.strict = mode == Mode::kStrict;

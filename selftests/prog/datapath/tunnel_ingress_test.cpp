@@ -105,7 +105,9 @@ TEST_CASE("tunnel ingress: what cannot be parsed, or is no IP, is dropped, permi
   }
 }
 
-TEST_CASE("tunnel ingress: via the uplink a packet gets an Ethernet header and the mark that uplink ingress trusts") {
+TEST_CASE(
+    "tunnel ingress: via an uplink, that of its source, a packet gets a header and the mark that uplink ingress "
+    "trusts") {
   sheath_config config = wireguard_config();
   config.via_uplink = 1;
   Cluster cluster(config);
@@ -113,11 +115,15 @@ TEST_CASE("tunnel ingress: via the uplink a packet gets an Ethernet header and t
   Expected expected = passes(SHEATH_REASON_decrypted, kReadyNode);
   expected.action = kActRedirect;
   expected.mark = 0x20d00;
-  expected.out_ifindex = devices().uplink.ifindex;
   for (const Family family : kFamilies) {
-    const Bytes packet = inner(kRemotePod, kLocalPod, family);
-    CHECK(expect_outcome(cluster, SHEATH_DIRECTION_tunnel_ingress, packet, expected, at_tunnel()).bytes ==
-          with_header(kNobody, kNobody, packet));
+    for (const auto& [from, arrives_at] : {std::pair{kRemotePod, devices().pod.ifindex},
+                                           {kRemoteRouter, devices().pod.ifindex},
+                                           {kRemoteNode, devices().uplink.ifindex}}) {
+      expected.out_ifindex = arrives_at;
+      const Bytes packet = inner(from, kLocalPod, family);
+      CHECK(expect_outcome(cluster, SHEATH_DIRECTION_tunnel_ingress, packet, expected, at_tunnel()).bytes ==
+            with_header(kNobody, kNobody, packet));
+    }
   }
 }
 
