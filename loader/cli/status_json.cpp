@@ -97,6 +97,11 @@ Json peers_json(const engine::Status& status) {
   return list;
 }
 
+Json backstop_json(const engine::Status& status) {
+  if (!status.backstop) return {};
+  return {{"intact", status.backstop->intact}, {"dropped_packets", status.backstop->dropped}};
+}
+
 }  // namespace
 
 std::string status_json(const engine::Status& status, const std::string& node) {
@@ -114,6 +119,7 @@ std::string status_json(const engine::Status& status, const std::string& node) {
                     {"tunnel", tunnel_json(status)},
                     {"xfrm", xfrm_json(status)},
                     {"programs", programs_json(status)},
+                    {"backstop", backstop_json(status)},
                     {"peers", peers_json(status)},
                     {"counters", status.metrics ? metrics_json(*status.metrics) : Json::object()}});
 }

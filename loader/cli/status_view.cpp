@@ -125,6 +125,11 @@ std::string head_text(const engine::Status& status, const std::string& node, con
   out += field("Mode", mode_text(status));
   out += field("Pod CIDRs", joined(texts(status.pod_cidrs)));
   if (!status.cluster_cidrs.empty()) out += field("Cluster", joined(texts(status.cluster_cidrs)));
+  if (status.backstop) {
+    const auto dropped = status.backstop->dropped;
+    out += field("Backstop", std::to_string(dropped) + (dropped == 1 ? " packet" : " packets") +
+                                 " of pods dropped on devices that are not covered");
+  }
   return out;
 }
 

@@ -268,4 +268,13 @@ Result<> Executor::operator()(const plan::RemoveMaps&) {
   return bpf::remove_everything(config_.paths.bpffs);
 }
 
+Result<> Executor::operator()(const plan::SetBackstop& step) {
+  return netlink::replace_backstop({step.backstop.devices, step.backstop.cluster, step.backstop.local},
+                                   plan::digest(step.backstop));
+}
+
+Result<> Executor::operator()(const plan::RemoveBackstop&) {
+  return netlink::remove_backstop();
+}
+
 }  // namespace sheath::engine

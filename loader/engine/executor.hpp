@@ -85,6 +85,8 @@ class Executor {
   Result<> operator()(const plan::DropDetourRoute& step);
   Result<> operator()(const plan::AddDetourRule& step);
   Result<> operator()(const plan::DropDetourRule& step);
+  Result<> operator()(const plan::SetBackstop& step);
+  Result<> operator()(const plan::RemoveBackstop& step);
   Result<> operator()(const plan::Pause& step);
   Result<> operator()(const plan::FlushIpsec& step);
   Result<> operator()(const plan::RemoveSessions& step);

@@ -12,6 +12,7 @@
 #include "loader/bpf/program.hpp"
 #include "loader/engine/pods.hpp"
 #include "loader/netlink/addresses.hpp"
+#include "loader/netlink/nftables.hpp"
 #include "loader/netlink/routes.hpp"
 #include "maps/names.hpp"
 
@@ -88,6 +89,13 @@ Result<> add_builds(plan::Facts& facts) {
     if (!build) return fail(build.error());
     facts.builds[direction.direction] = *build;
   }
+  return {};
+}
+
+Result<> add_nf_tables(plan::Facts& facts) {
+  const auto found = netlink::has_nf_tables();
+  if (!found) return fail(found.error());
+  facts.has_nf_tables = *found;
   return {};
 }
 
@@ -207,6 +215,7 @@ Result<GatheredFacts> gather_facts(netlink::Socket& socket, const state::Config&
   if (auto done = add_overlays(socket, config, out.facts); !done) return fail(std::move(done.error()));
   if (auto done = add_builds(out.facts); !done) return fail(std::move(done.error()));
   if (auto done = add_rp_filter(out.facts); !done) return fail(std::move(done.error()));
+  if (auto done = add_nf_tables(out.facts); !done) return fail(std::move(done.error()));
   if (auto done = add_local_addresses(socket, out.facts); !done) return fail(std::move(done.error()));
   if (config.fast_path) {
     if (auto done = add_pods(socket, config, out); !done) return fail(std::move(done.error()));

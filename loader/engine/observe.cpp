@@ -186,6 +186,14 @@ Result<> observe_programs(const std::filesystem::path& bpffs, Observation& out) 
   return {};
 }
 
+Result<> observe_backstop(Observation& out) {
+  auto found = netlink::find_backstop();
+  if (!found) return fail(std::move(found.error()));
+  out.backstop = *found;
+  if (*found) out.actual.backstop = (*found)->intact ? (*found)->digest : 0;
+  return {};
+}
+
 Result<> observe_publication(const std::filesystem::path& path, plan::Actual& actual) {
   if (path.empty()) return {};
   auto content = read_file(path);
@@ -212,6 +220,7 @@ Result<Observation> observe(netlink::Socket& socket, const Places& places) {
   out.actual.ipsec.sessions = !keys::SessionStore(places.run).empty();
   if (auto done = observe_maps(places.bpffs, out.actual); !done) return fail(std::move(done.error()));
   if (auto done = observe_programs(places.bpffs, out); !done) return fail(std::move(done.error()));
+  if (auto done = observe_backstop(out); !done) return fail(std::move(done.error()));
   if (auto done = observe_publication(places.publication, out.actual); !done) return fail(std::move(done.error()));
   return out;
 }

@@ -8,6 +8,7 @@
 
 #include "loader/bpf/attachment.hpp"
 #include "loader/engine/translate.hpp"
+#include "loader/netlink/backstop.hpp"
 #include "loader/netlink/links.hpp"
 #include "loader/netlink/wireguard.hpp"
 #include "loader/netlink/xfrm.hpp"
@@ -31,6 +32,7 @@ struct Observation {
   std::optional<TunnelDevice> tunnel;
   std::vector<bpf::Attached> attached;
   DeviceNames devices;
+  std::optional<netlink::BackstopReport> backstop;
   std::uint32_t xfrm_ifindex = 0;    // of our cilium_xfrm0; 0: there is none
   std::vector<std::string> foreign;  // devices that have the names of ours and are not
 };

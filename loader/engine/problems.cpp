@@ -56,6 +56,15 @@ void check_peers(const Status& status, Problems& out) {
   }
 }
 
+void check_backstop(const Status& status, Problems& out) {
+  if (!status.backstop_expected) return;
+  if (!status.backstop) {
+    out.emplace_back("nft table inet sheath is gone: a device that comes later is not closed to pods");
+  } else if (!status.backstop->intact) {
+    out.emplace_back("nft table inet sheath was changed: a device that comes later may not be closed to pods");
+  }
+}
+
 void check_counters(const Status& status, Problems& out) {
   if (!status.metrics) return;
   std::uint64_t packets = 0;
@@ -73,6 +82,7 @@ std::vector<std::string> find_problems(const Status& status, const std::vector<s
   check_programs(status, uplinks, out);
   check_tunnel(status, out);
   check_peers(status, out);
+  check_backstop(status, out);
   check_counters(status, out);
   return out;
 }

@@ -10,6 +10,7 @@
 #include "loader/engine/observe.hpp"
 #include "loader/engine/preflight.hpp"
 #include "loader/engine/problems.hpp"
+#include "loader/netlink/nftables.hpp"
 #include "loader/state/node_source.hpp"
 #include "maps/marks.h"
 #include "maps/names.hpp"
@@ -149,6 +150,16 @@ void add_own(const Observation& seen, Status& status) {
   }
 }
 
+// As the programs that are there say, and the configuration does not forbid.
+Result<> add_backstop(const Observation& seen, const state::Config& config, Status& status) {
+  status.backstop = seen.backstop;
+  if (!config.backstop || !status.strict.value_or(false) || status.cluster_cidrs.empty()) return {};
+  const auto possible = netlink::has_nf_tables();
+  if (!possible) return fail(possible.error());
+  status.backstop_expected = *possible;
+  return {};
+}
+
 Result<> add_metrics(const state::Config& config, Status& status) {
   const auto maps = bpf::PinnedMaps::open(config.paths.bpffs, bpf::Access::kRead);
   if (!maps) return fail(maps.error());
@@ -198,6 +209,7 @@ Result<Status> observe_status(const state::Config& config) {
   add_xfrm(*seen, status);
   add_own(*seen, status);
   add_peers(*seen, node_names(config), status);
+  if (auto done = add_backstop(*seen, config, status); !done) return fail(std::move(done.error()));
   if (auto done = add_metrics(config, status); !done) return fail(std::move(done.error()));
   if (status.installed) status.problems = find_problems(status, expected_uplinks(*socket, config));
   return status;

@@ -11,6 +11,7 @@
 #include "loader/base/result.hpp"
 #include "loader/bpf/pinned_maps.hpp"
 #include "loader/keys/wireguard_key.hpp"
+#include "loader/netlink/backstop.hpp"
 #include "loader/plan/model.hpp"
 #include "loader/state/config.hpp"
 
@@ -92,6 +93,8 @@ struct Status {
   std::vector<PeerStatus> peers;  // by node ID
   std::vector<EndpointStatus> endpoints;
   std::optional<bpf::Metrics> metrics;
+  std::optional<netlink::BackstopReport> backstop;
+  bool backstop_expected = false;
   // Why something is not encrypted that should be, a line each; empty: all is well, or nothing is installed.
   std::vector<std::string> problems;
 };

@@ -81,4 +81,19 @@ Result<> Answer::result() const {
   return {};
 }
 
+std::vector<std::pair<std::uint32_t, Result<>>> acknowledgements(Bytes datagram) {
+  std::vector<std::pair<std::uint32_t, Result<>>> out;
+  while (datagram.size() >= sizeof(nlmsghdr)) {
+    nlmsghdr header;
+    std::memcpy(&header, datagram.data(), sizeof header);
+    const ReplyHandler none;
+    Answer answer(header.nlmsg_seq, none);
+    const auto size = std::clamp<std::size_t>(header.nlmsg_len, sizeof header, datagram.size());
+    answer.take(datagram.first(size));
+    if (answer.finished()) out.emplace_back(header.nlmsg_seq, answer.result());
+    datagram = datagram.subspan(std::min<std::size_t>(NLMSG_ALIGN(size), datagram.size()));
+  }
+  return out;
+}
+
 }  // namespace sheath::netlink

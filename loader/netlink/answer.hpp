@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "loader/base/result.hpp"
 #include "loader/netlink/socket.hpp"
@@ -35,5 +37,8 @@ class Answer {
   bool finished_ = false;
   bool interrupted_ = false;
 };
+
+// Of a datagram that answers several requests: what became of each, by its sequence number.
+std::vector<std::pair<std::uint32_t, Result<>>> acknowledgements(Bytes datagram);
 
 }  // namespace sheath::netlink

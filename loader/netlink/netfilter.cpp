@@ -2,35 +2,17 @@
 #include "loader/netlink/netfilter.hpp"
 
 #include <linux/netlink.h>
-#include <sys/utsname.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
 
 #include "loader/netlink/ipvs.hpp"
-#include "loader/netlink/lines.hpp"
 #include "loader/netlink/nftables.hpp"
 #include "loader/netlink/xtables.hpp"
 
 namespace sheath::netlink {
 namespace {
-
-// Whether a message to nf_tables would make the kernel load it: it is a module of the running kernel and not there yet.
-// Then no table can exist. If nobody can tell, the kernel is asked.
-Result<bool> nf_tables_is_unloaded_module() {
-  utsname kernel{};
-  uname(&kernel);
-  const auto modules = read_lines("/lib/modules/" + std::string(kernel.release) + "/modules.dep");
-  if (!modules) return fail(modules.error());
-  const auto is_module = [](const std::string& line) {
-    return line.substr(0, line.find(':')).find("/nf_tables.ko") != std::string::npos;
-  };
-  if (std::ranges::none_of(*modules, is_module)) return false;
-  const auto loaded = read_lines("/proc/modules");
-  if (!loaded) return fail(loaded.error());
-  return std::ranges::none_of(*loaded, [](const std::string& line) { return line.starts_with("nf_tables "); });
-}
 
 Result<std::vector<FilterFinding>> list_nftables() {
   const auto unloaded = nf_tables_is_unloaded_module();

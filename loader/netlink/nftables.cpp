@@ -5,11 +5,16 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <sys/utsname.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 
 #include "loader/netlink/attributes.hpp"
+#include "loader/netlink/backstop.hpp"
+#include "loader/netlink/lines.hpp"
 
 namespace sheath::netlink {
 namespace {
@@ -38,20 +43,15 @@ Result<std::vector<std::string>> decode_devices(const Attributes& hook) {
   return out;
 }
 
+// What nfnetlink answers for a subsystem that the kernel does not have.
+bool is_unknown(const Error& error) {
+  return error.error_number() == EINVAL || error.error_number() == EOPNOTSUPP;
+}
+
 Message get_all(int type) {
   Message message(message_type(type));
   message.put_struct(nfgenmsg{NFPROTO_UNSPEC, NFNETLINK_V0, 0});
   return message;
-}
-
-Result<std::vector<NftTable>> list_tables(Socket& socket) {
-  Message message = get_all(NFT_MSG_GETTABLE);
-  auto tables = dump_list<NftTable>(socket, message, decode_nft_table);
-  if (tables) return tables;
-  const int number = tables.error().error_number();
-  // What nfnetlink answers for a subsystem that the kernel does not have.
-  if (number == EINVAL || number == EOPNOTSUPP) return std::vector<NftTable>{};
-  return fail(std::move(tables.error()).context("list nft tables"));
 }
 
 }  // namespace
@@ -63,7 +63,9 @@ Result<std::optional<NftTable>> decode_nft_table(const Reply& reply) {
   const auto name = message->attributes.string(NFTA_TABLE_NAME);
   if (!name) return fail("nft table has no name");
   const std::uint32_t flags = big_endian(message->attributes, NFTA_TABLE_FLAGS).value_or(0);
-  return NftTable{message->header.nfgen_family, *name, (flags & NFT_TABLE_F_DORMANT) != 0};
+  const auto user_data = message->attributes.find(NFTA_TABLE_USERDATA).value_or(Bytes{});
+  return NftTable{
+      message->header.nfgen_family, *name, (flags & NFT_TABLE_F_DORMANT) != 0, {user_data.begin(), user_data.end()}};
 }
 
 Result<std::optional<NftBaseChain>> decode_nft_chain(const Reply& reply) {
@@ -92,13 +94,52 @@ Result<std::optional<NftBaseChain>> decode_nft_chain(const Reply& reply) {
   return chain;
 }
 
+Result<bool> nf_tables_is_unloaded_module() {
+  std::error_code ignored;
+  if (std::filesystem::exists("/sys/module/nf_tables", ignored)) return false;
+  utsname kernel{};
+  uname(&kernel);
+  const auto modules = read_lines("/lib/modules/" + std::string(kernel.release) + "/modules.dep");
+  if (!modules) return fail(modules.error());
+  const auto is_module = [](const std::string& line) {
+    return line.substr(0, line.find(':')).find("/nf_tables.ko") != std::string::npos;
+  };
+  if (std::ranges::none_of(*modules, is_module)) return false;
+  const auto loaded = read_lines("/proc/modules");
+  if (!loaded) return fail(loaded.error());
+  return std::ranges::none_of(*loaded, [](const std::string& line) { return line.starts_with("nf_tables "); });
+}
+
+Result<bool> has_nf_tables() {
+  const auto unloaded = nf_tables_is_unloaded_module();
+  if (!unloaded) return fail(unloaded.error());
+  if (*unloaded) return true;
+  auto socket = Socket::open(NETLINK_NETFILTER);
+  if (!socket && socket.error().error_number() == EPROTONOSUPPORT) return false;
+  if (!socket) return fail(std::move(socket.error()));
+  Message message = get_all(NFT_MSG_GETTABLE);
+  const auto done = socket->dump(message, [] {}, {});
+  if (done) return true;
+  if (is_unknown(done.error())) return false;
+  return fail(Error(done.error()).context("look for nf_tables"));
+}
+
+Result<std::vector<NftTable>> list_nft_tables(Socket& socket) {
+  Message message = get_all(NFT_MSG_GETTABLE);
+  auto tables = dump_list<NftTable>(socket, message, decode_nft_table);
+  if (tables) return tables;
+  if (is_unknown(tables.error())) return std::vector<NftTable>{};
+  return fail(std::move(tables.error()).context("list nft tables"));
+}
+
 Result<std::vector<NftBaseChain>> list_nft_base_chains(Socket& socket) {
-  const auto tables = list_tables(socket);
+  const auto tables = list_nft_tables(socket);
   if (!tables) return fail(tables.error());
   if (tables->empty()) return std::vector<NftBaseChain>{};
   Message message = get_all(NFT_MSG_GETCHAIN);
   auto chains = dump_list<NftBaseChain>(socket, message, decode_nft_chain);
   if (!chains) return fail(std::move(chains.error()).context("list nft chains"));
+  std::erase_if(*chains, [](const NftBaseChain& c) { return c.family == NFPROTO_INET && c.table == kBackstopTable; });
   for (NftBaseChain& chain : *chains) {
     const auto is_its_table = [&](const NftTable& t) { return t.family == chain.family && t.name == chain.table; };
     const auto table = std::ranges::find_if(*tables, is_its_table);

@@ -36,13 +36,23 @@ struct NftTable {
   std::uint8_t family = 0;
   std::string name;
   bool dormant = false;
+  std::vector<std::uint8_t> user_data;  // whatever its maker put there
 };
 
 // A reply of type NFT_MSG_NEWTABLE / NFT_MSG_NEWCHAIN; nullopt for any other and for a chain without a hook.
 Result<std::optional<NftTable>> decode_nft_table(const Reply& reply);
 Result<std::optional<NftBaseChain>> decode_nft_chain(const Reply& reply);
 
-// Of all families.
+// Whether a message to nf_tables would make the kernel load it: it is a module of the running kernel and not there yet.
+// Then no table can exist. If nobody can tell, the kernel is asked.
+Result<bool> nf_tables_is_unloaded_module();
+
+// As a module that can be loaded, or there already.
+Result<bool> has_nf_tables();
+
+// Of all families; none where the kernel has no nf_tables.
+Result<std::vector<NftTable>> list_nft_tables(Socket& socket);
+// Of all families, but for the backstop's.
 Result<std::vector<NftBaseChain>> list_nft_base_chains(Socket& socket);
 
 // Nothing for a chain that does nothing to forwarded packets.

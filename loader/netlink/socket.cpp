@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/netlink/socket.hpp"
 
+#include <arpa/inet.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <sys/socket.h>
 
@@ -17,6 +19,17 @@ constexpr std::size_t kBufferSize = 65536;
 
 std::unexpected<Error> system_error(std::string_view doing) {
   return fail(Error::system(doing, errno));
+}
+
+std::unexpected<Error> too_long() {
+  return fail(Error::system("netlink message does not fit its buffer", EMSGSIZE));
+}
+
+// nfnetlink takes what stands between these two as one transaction.
+Message bracket(std::uint16_t type, std::uint16_t subsystem) {
+  Message message(type);
+  message.put_struct(nfgenmsg{AF_UNSPEC, NFNETLINK_V0, htons(subsystem)});
+  return message;
 }
 
 bool set_option(int fd, int option) {
@@ -44,13 +57,20 @@ Result<Socket> Socket::open(int protocol) {
   return Socket(std::move(fd));
 }
 
-Result<> Socket::send(Message& message) {
-  if (message.overflowed()) return fail(Error::system("netlink message does not fit its buffer", EMSGSIZE));
+void Socket::number(Message& message) {
   message.set_sequence(++sequence_);
   message.add_flags(NLM_F_REQUEST);
+}
+
+Result<> Socket::send(Message& message) {
+  if (message.overflowed()) return too_long();
+  number(message);
+  return send_bytes(message.bytes());
+}
+
+Result<> Socket::send_bytes(Bytes bytes) {
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
-  const auto bytes = message.bytes();
   ssize_t count = 0;
   do {
     count = sendto(fd_.get(), bytes.data(), bytes.size(), 0, reinterpret_cast<sockaddr*>(&kernel), sizeof kernel);
@@ -93,6 +113,42 @@ Result<> Socket::request(Message& message, const ReplyHandler& handler) {
   if (auto sent = send(message); !sent) return sent;
   Answer answer(sequence_, handler);
   return receive(answer);
+}
+
+// The kernel answers in the order of the messages: those that failed, and the last one whatever became of it; or the
+// opening bracket alone, when it takes none of them.
+Result<> Socket::transaction(std::span<Message> messages, std::uint16_t subsystem) {
+  if (messages.empty()) return {};
+  Message begin = bracket(NFNL_MSG_BATCH_BEGIN, subsystem), end = bracket(NFNL_MSG_BATCH_END, subsystem);
+  std::vector<std::uint8_t> bytes;
+  const auto append = [&](Message& message) {
+    number(message);
+    const auto encoded = message.bytes();
+    bytes.insert(bytes.end(), encoded.begin(), encoded.end());
+    bytes.resize(NLMSG_ALIGN(bytes.size()));
+  };
+  append(begin);
+  const auto opened = sequence_;
+  messages.back().add_flags(NLM_F_ACK);
+  for (Message& message : messages) {
+    if (message.overflowed()) return too_long();
+    append(message);
+  }
+  const auto last = sequence_;
+  append(end);
+  if (auto sent = send_bytes(bytes); !sent) return sent;
+
+  std::optional<Error> error;
+  for (bool finished = false; !finished;) {
+    const auto count = receive_datagram();
+    if (!count) return fail(count.error());
+    for (const auto& [sequence, result] : acknowledgements({buffer_.get(), *count})) {
+      if (!result && !error) error = result.error();
+      finished = finished || sequence == opened || sequence == last;
+    }
+  }
+  if (error) return fail(std::move(*error));
+  return {};
 }
 
 Result<> Socket::dump(Message& message, const std::function<void()>& restart, const ReplyHandler& handler) {

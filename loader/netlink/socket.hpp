@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -43,11 +44,16 @@ class Socket {
   // times): `restart` is called before each attempt and has to forget what the handler got.
   Result<> dump(Message& message, const std::function<void()>& restart, const ReplyHandler& handler);
 
+  // All of the messages or none of them (NETLINK_NETFILTER only, `subsystem` as in NFNL_SUBSYS_*). The first error.
+  Result<> transaction(std::span<Message> messages, std::uint16_t subsystem);
+
   static constexpr int kDumpAttempts = 64;
 
  private:
   explicit Socket(UniqueFd fd);
+  void number(Message& message);
   Result<> send(Message& message);
+  Result<> send_bytes(Bytes bytes);
   Result<std::size_t> receive_datagram();
   Result<> receive(Answer& answer);
 

@@ -230,6 +230,17 @@ class Describer {
                 std::to_string(kDetourTable),
             {{"family", family(step.family)}}};
   }
+  StepDescription operator()(const SetBackstop& step) const {
+    std::string devices;
+    for (const auto& name : step.backstop.devices) devices += (devices.empty() ? "" : ", ") + name;
+    const auto cluster = joined(step.backstop.cluster), local = joined(step.backstop.local);
+    return {"set-backstop",
+            "drop what pods of " + cluster + " send to each other on devices other than " + devices,
+            {{"devices", devices}, {"cluster", cluster}, {"local", local}}};
+  }
+  StepDescription operator()(const RemoveBackstop&) const {
+    return {"remove-backstop", "remove nft table inet sheath", {}};
+  }
   StepDescription operator()(const DropDetourRule& step) const {
     return {"drop-detour-rule",
             "remove the IPv" + family(step.family) + " routing rule for outer packets",

@@ -343,6 +343,22 @@ void add_programs(const Inputs& in, Desired& desired) {
   }
 }
 
+void add_backstop(const Inputs& in, Desired& desired) {
+  if (in.config.mode != state::Mode::kStrict || !in.config.backstop || in.config.cluster_pod_cidrs.empty()) return;
+  if (!in.facts.has_nf_tables) {
+    desired.warnings.emplace_back(
+        "this kernel has no nf_tables: a device that comes later is not closed to pods before apply runs again");
+    return;
+  }
+  Backstop backstop{{"lo"}, {}, {}};
+  for (const auto& [where, settings] : desired.programs) {
+    if (where.program != SHEATH_DIRECTION_pod_egress) backstop.devices.insert(where.device);
+  }
+  backstop.cluster.insert(in.config.cluster_pod_cidrs.begin(), in.config.cluster_pod_cidrs.end());
+  backstop.local.insert(own_node(in).pod_cidrs.begin(), own_node(in).pod_cidrs.end());
+  desired.backstop = std::move(backstop);
+}
+
 NodeTrafficView node_traffic_view(const Inputs& in, const Peers& peers, const NodeIds& ids) {
   NodeTrafficView view;
   view.opted_out = state::is_opted_out(in.config, own_node(in));
@@ -426,6 +442,7 @@ Result<Desired> build_desired(const Inputs& in) {
   for (const auto& address : own_node(in).router_ips) desired.maps.node_ips[address] = {SHEATH_KIND_local, 0};
   add_cluster_range(in, desired);
   add_programs(in, desired);
+  add_backstop(in, desired);
   add_warnings(in, desired);
   return desired;
 }

@@ -13,6 +13,7 @@
 
 #include "loader/base/address.hpp"
 #include "loader/keys/wireguard_key.hpp"
+#include "loader/plan/backstop.hpp"
 #include "loader/plan/ipsec_model.hpp"
 #include "maps/types.h"
 
@@ -184,6 +185,7 @@ struct Desired {
   Detour detour;
   Maps maps;
   Programs programs;
+  std::optional<Backstop> backstop;  // in strict mode
   std::optional<Publication> publication;
   bool node_traffic_pending = false;  // this plan is a step of turning node encryption on or off, and not the last
   Names names;
@@ -206,6 +208,7 @@ struct Actual {
   Detour detour;
   Maps maps;
   Programs programs;
+  std::optional<std::uint64_t> backstop;  // its digest; 0: it is not as it was made
   // Pins whose device or link is gone: nothing is attached, yet they have to be removed.
   std::set<Attachment> orphans;
   std::optional<Publication> publication;

@@ -45,6 +45,7 @@ class Planner {
 
   Plan make() {
     close();
+    set_backstop();
     name_owners();
     make_devices();
     publish();
@@ -55,6 +56,7 @@ class Planner {
     ready_peers();
     set_endpoints();
     attach_programs();
+    remove_backstop();
     move_owners();
     unready_peers();
     remove_crypto();
@@ -104,6 +106,16 @@ class Planner {
     }
     for (const auto& [where, settings] : fence.programs) programs_[where] = settings;
     plan_.emplace_back(std::move(fence));
+  }
+
+  // Behind the closing: what it lets pass is watched. And not before the programs are permissive is it taken away.
+  void set_backstop() {
+    if (desired_.backstop && actual_.backstop != digest(*desired_.backstop))
+      plan_.emplace_back(SetBackstop{*desired_.backstop});
+  }
+
+  void remove_backstop() {
+    if (!desired_.backstop && actual_.backstop) plan_.emplace_back(RemoveBackstop{});
   }
 
   static PeerEntry closed(PeerEntry entry) {
@@ -287,6 +299,7 @@ void plan_removal(const Actual& actual, Plan& plan) {
   plan_ipsec_removal(actual.ipsec, plan);
   if (actual.overlay) plan.emplace_back(RemoveTunnel{kOverlayDevice});
   plan_detour_removals({}, actual.detour, plan);
+  if (actual.backstop) plan.emplace_back(RemoveBackstop{});
   if (actual.pins != Pins::kNone) plan.emplace_back(RemoveMaps{});
 }
 

@@ -283,6 +283,16 @@ struct DropDetourRule {
   bool operator==(const DropDetourRule&) const = default;
 };
 
+// In place of the one that may be there, with no moment without one.
+struct SetBackstop {
+  Backstop backstop;
+  bool operator==(const SetBackstop&) const = default;
+};
+
+struct RemoveBackstop {
+  bool operator==(const RemoveBackstop&) const = default;
+};
+
 // Waits until packets that were on their way have arrived.
 struct Pause {
   std::chrono::milliseconds duration{0};
@@ -299,13 +309,14 @@ struct RemoveSessions {
   bool operator==(const RemoveSessions&) const = default;
 };
 
-using Step = std::variant<Fence, CreateMaps, CreateTunnel, ConfigureTunnel, SetTunnelMtu, SetRpFilterOff, SetTunnelUp,
-                          Publish, Withdraw, SetTunnelPeer, DropAllowedIps, RemoveTunnelPeer, SetNodeIp, SetPodCidr,
-                          SetPeer, SetEndpoint, DeleteNodeIp, DeletePodCidr, DeletePeer, DeleteEndpoint, Attach, Detach,
-                          RemoveTunnel, RemoveMaps, CreateXfrm, SetDeliveryPolicies, DrawSession, RetireSession,
-                          AddState, DropState, RecordPairs, SetPolicies, DropPolicies, SendProbes, ForgetHeard,
-                          CreateOverlay, AddOverlayAddress, SetOverlayRoute, DropOverlayRoute, Pause, FlushIpsec,
-                          RemoveSessions, SetDetourRoute, DropDetourRoute, AddDetourRule, DropDetourRule>;
+using Step =
+    std::variant<Fence, CreateMaps, CreateTunnel, ConfigureTunnel, SetTunnelMtu, SetRpFilterOff, SetTunnelUp, Publish,
+                 Withdraw, SetTunnelPeer, DropAllowedIps, RemoveTunnelPeer, SetNodeIp, SetPodCidr, SetPeer, SetEndpoint,
+                 DeleteNodeIp, DeletePodCidr, DeletePeer, DeleteEndpoint, Attach, Detach, RemoveTunnel, RemoveMaps,
+                 CreateXfrm, SetDeliveryPolicies, DrawSession, RetireSession, AddState, DropState, RecordPairs,
+                 SetPolicies, DropPolicies, SendProbes, ForgetHeard, CreateOverlay, AddOverlayAddress, SetOverlayRoute,
+                 DropOverlayRoute, Pause, FlushIpsec, RemoveSessions, SetDetourRoute, DropDetourRoute, AddDetourRule,
+                 DropDetourRule, SetBackstop, RemoveBackstop>;
 
 using Plan = std::vector<Step>;
 

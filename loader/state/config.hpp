@@ -23,6 +23,7 @@ struct Config {
   std::string node_name;  // default: the host name
   Encryption encryption = Encryption::kWireguard;
   bool node_encryption = false;
+  bool backstop = true;
   Mode mode = Mode::kStrict;
   std::vector<std::string> devices;  // uplinks; empty: the default route's
   bool fast_path = false;

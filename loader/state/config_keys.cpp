@@ -212,6 +212,9 @@ constexpr auto kKeys = std::to_array<ConfigKey>({
          "nodes with one of these labels keep their own traffic in plaintext", ""}),
     scalar<Choice<Mode>, FIELD(mode)>(
         {"mode", "mode", "what happens to what cannot be encrypted: strict drops it, permissive lets it pass", ""}),
+    scalar<Bool, FIELD(backstop)>({"backstop", "backstop",
+                                   "in strict mode drop pods' packets on devices that are not covered yet, by nftables",
+                                   ""}),
     list<Text<Word::kDevice>, FIELD(devices)>(
         {"devices", "devices", "uplinks: the devices that reach other nodes", "the default route's"}),
     scalar<Bool, FIELD(fast_path)>(

@@ -72,11 +72,31 @@ done
 CLUSTER_ENCRYPTION=wireguard
 for node in "${NODES[@]}"; do config_set "$node" encryption wireguard; done
 
-check "an overlay that comes later: apply without one" cluster_apply
+# A device that comes when Sheath is there carries nothing before it is covered, and status says so: an overlay, and an uplink
+# beside eth0.
+check "later: apply without an overlay" cluster_apply
 others_overlay_up vxlan
-problems=$(sheath_on kind-worker status 2>&1) && code=0 || code=$?
-check_equal "an overlay that comes later: status calls it degraded" 3 "$code"
-check_match "and names the device" 'uplink_egress is not attached to other0' "$problems"
+capture_start later
+for family in 4 6; do
+  check "later, IPv$family: what pods send by the new overlay is dropped" \
+    ping_lost pod-worker "$(pod_ip pod-worker2 "$family")"
+done
+capture_stop
+check_silent "later"
+seen=$(sheath_on kind-worker status 2>&1) && code=0 || code=$?
+check_equal "later: status calls it degraded" 3 "$code"
+check_match "later: and names the device" 'uplink_egress is not attached to other0' "$seen"
+check_match "later: and counts what was dropped" '^Backstop: +6 packets of pods dropped' "$seen"
+on kind-worker nft flush chain inet sheath to_pods
+check_match "later: a backstop without rules is seen" 'nft table inet sheath was changed' "$(sheath_on kind-worker status 2>&1 || true)"
+check_above "later: without it pods are read in VXLAN" 5 "$(
+  capture_start unstopped
+  ping_from pod-worker "$(pod_ip4 pod-worker2)" >/dev/null 2>&1 || true
+  on kind-worker2 nft delete table inet sheath
+  ping_from pod-worker "$(pod_ip4 pod-worker2)" >/dev/null
+  capture_stop
+  count_marked "$CAPTURE_FILE"
+)"
 for rp_filter in 0 1 2; do
   for node in "${NODES[@]}"; do
     on "$node" bash -c "for at in all default eth0 other0; do echo $rp_filter >/proc/sys/net/ipv4/conf/\$at/rp_filter; done"

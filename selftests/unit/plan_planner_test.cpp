@@ -175,16 +175,17 @@ TEST_CASE("plan: a virgin node in strict mode is closed by the first step, and o
   CHECK(lines.front() ==
         "close the node: pin the maps, write 4 node IPs and 10 pod CIDRs, attach uplink_egress to eth0, "
         "uplink_ingress to eth0 (strict, fenced: no tunnel yet)");
-  CHECK(lines[1] == "create cilium_wg0");
-  CHECK(lines[3] == "set the MTU of cilium_wg0 to 1420");
-  CHECK(lines[6] == "publish this node's object as /nodes/node0.json");
-  CHECK(lines[7] == "attach tunnel_ingress to cilium_wg0 (strict, tunnel cilium_wg0)");
-  CHECK(lines[8] ==
+  CHECK(lines[1].starts_with("drop what pods of 10.0.0.0/8, fd00:10::/32 send to each other on devices other than "));
+  CHECK(lines[2] == "create cilium_wg0");
+  CHECK(lines[4] == "set the MTU of cilium_wg0 to 1420");
+  CHECK(lines[7] == "publish this node's object as /nodes/node0.json");
+  CHECK(lines[8] == "attach tunnel_ingress to cilium_wg0 (strict, tunnel cilium_wg0)");
+  CHECK(lines[9] ==
         "add peer node1 of cilium_wg0, endpoint 172.0.1.1:51871, allowed IPs 10.0.1.0/24, "
         "172.0.1.1/32, fd00:10:1::/64");
-  CHECK(lines[11] == "mark node1 (node 1) ready");
+  CHECK(lines[12] == "mark node1 (node 1) ready");
   CHECK(lines.back() == "attach uplink_ingress to eth0 (strict, tunnel cilium_wg0)");
-  CHECK(lines.size() == 16);
+  CHECK(lines.size() == 17);
 }
 
 TEST_CASE("plan: in permissive mode the programs come last and nothing is fenced") {
@@ -304,17 +305,17 @@ TEST_CASE("plan: a prefix that moves goes to its new peer in one step, and one t
   }
 }
 
-TEST_CASE("plan: switching modes only replaces programs") {
+TEST_CASE("plan: switching modes replaces programs, and puts up or takes down the backstop") {
   Scene scene;
   const auto strict = scene.applied();
   scene.config.mode = state::Mode::kPermissive;
   const auto to_permissive = scene.plan(strict);
-  CHECK(to_permissive.size() == 3);
+  CHECK(to_permissive.size() == 4);
   CHECK(steps_of<Attach>(to_permissive).size() == 3);
   const auto permissive = apply_all(strict, to_permissive);
   scene.config.mode = state::Mode::kStrict;
   const auto back = scene.plan(permissive);
-  CHECK(back.size() == 3);
+  CHECK(back.size() == 4);
   CHECK(steps_of<Attach>(back).size() == 3);
 }
 
@@ -327,7 +328,8 @@ TEST_CASE("plan: a new uplink is closed first, with the tunnel that runs, and th
   REQUIRE(fence.programs.contains({SHEATH_DIRECTION_uplink_egress, "eth1"}));
   CHECK(fence.programs.at({SHEATH_DIRECTION_uplink_egress, "eth1"}).tunnel == TunnelReference::kTunnel);
   CHECK(fence.maps == Maps{});
-  CHECK(texts({plan.begin() + 1, plan.end()}) ==
+  CHECK(std::get<SetBackstop>(plan[1]).backstop.devices.contains("eth1"));
+  CHECK(texts({plan.begin() + 2, plan.end()}) ==
         std::vector<std::string>{"detach uplink_egress from eth0", "detach uplink_ingress from eth0"});
 }
 
@@ -344,13 +346,57 @@ TEST_CASE(
 
   scene.facts.overlays[0].up = true;
   const auto plan = scene.plan(first);
-  REQUIRE(plan.size() == 1);
-  CHECK(std::get<Fence>(plan.front()).programs.contains(flannel));
+  REQUIRE(plan.size() == 2);
+  CHECK(std::get<Fence>(plan[0]).programs.contains(flannel));
+  CHECK(std::get<SetBackstop>(plan[1]).backstop.devices.contains("flannel.1"));
   const auto second = apply_all(first, plan);
   scene.facts.overlays[0].up = false;
   CHECK(scene.plan(second).empty());
   scene.facts.overlays.erase(scene.facts.overlays.begin());
   CHECK_FALSE(scene.applied(second).programs.contains(flannel));
+}
+
+TEST_CASE(
+    "plan: the backstop lets pass what is watched; it comes after the closing, and goes after permissive mode came") {
+  Scene scene;
+  const auto virgin = scene.plan({});
+  REQUIRE(std::holds_alternative<Fence>(virgin[0]));
+  const auto& backstop = std::get<SetBackstop>(virgin[1]).backstop;
+  CHECK(backstop.devices == std::set<std::string>{"cilium_wg0", "eth0", "lo"});
+  CHECK(backstop.local == std::set<Cidr>{cidr("10.0.0.0/24"), cidr("fd00:10::/64")});
+  CHECK(backstop.cluster == std::set<Cidr>{cidr("10.0.0.0/8"), cidr("fd00:10::/32")});
+
+  auto node = scene.applied();
+  CHECK(scene.plan(node).empty());
+  node.backstop = 0;  // somebody deleted a rule
+  CHECK(steps_of<SetBackstop>(scene.plan(node)).size() == 1);
+  node.backstop.reset();
+  CHECK(texts(scene.plan(node)) ==
+        std::vector<std::string>{"drop what pods of 10.0.0.0/8, fd00:10::/32 send to each other "
+                                 "on devices other than cilium_wg0, eth0, lo"});
+  node = scene.applied();
+  scene.facts.overlays = {{"flannel.1", 5, 14, true}};
+  const auto covering = scene.plan(node);
+  REQUIRE(covering.size() == 2);
+  CHECK(std::get<SetBackstop>(covering[1]).backstop.devices.contains("flannel.1"));
+  node = scene.applied(node);
+
+  scene.config.mode = state::Mode::kPermissive;
+  const auto opening = scene.plan(node);
+  CHECK(std::holds_alternative<RemoveBackstop>(opening.back()));
+  CHECK(steps_of<Attach>(opening).size() + 1 == opening.size());
+  CHECK(steps_of<RemoveBackstop>(make_unload_plan(node)).size() == 1);
+}
+
+TEST_CASE("plan: no backstop where it was forbidden, the pods' range is unknown, or the kernel has no nf_tables") {
+  for (const int without : {0, 1, 2}) {
+    Scene scene;
+    if (without == 0) scene.config.backstop = false;
+    if (without == 1) scene.config.cluster_pod_cidrs.clear();
+    if (without == 2) scene.facts.has_nf_tables = false;
+    CHECK(steps_of<SetBackstop>(scene.plan({})).empty());
+    CHECK(scene.desired({}).warnings.empty() == (without == 0));
+  }
 }
 
 TEST_CASE("plan: past rp_filter, pods' packets arrive where the routes to the peers' pods lead, nodes' at the uplink") {
@@ -411,10 +457,11 @@ TEST_CASE("plan: unload takes programs, tunnel and maps, in that order, and what
   auto actual = scene.applied();
   actual.orphans.insert({SHEATH_DIRECTION_pod_egress, "gone"});
   const auto plan = make_unload_plan(actual);
-  CHECK(texts(plan) ==
-        std::vector<std::string>{"withdraw this node's object /nodes/node0.json", "detach pod_egress from gone",
-                                 "detach uplink_egress from eth0", "detach uplink_ingress from eth0",
-                                 "detach tunnel_ingress from cilium_wg0", "remove cilium_wg0", "unpin the maps"});
+  CHECK(texts(plan) == std::vector<std::string>{"withdraw this node's object /nodes/node0.json",
+                                                "detach pod_egress from gone", "detach uplink_egress from eth0",
+                                                "detach uplink_ingress from eth0",
+                                                "detach tunnel_ingress from cilium_wg0", "remove cilium_wg0",
+                                                "remove nft table inet sheath", "unpin the maps"});
   CHECK(make_unload_plan(apply_all(actual, plan)).empty());
 }
 

@@ -56,6 +56,8 @@ class Simulator {
   void operator()(const AddOverlayAddress& step) { node_.overlay.value().addresses.insert(step.address); }
   void operator()(const SetOverlayRoute& step) { node_.overlay.value().routes[step.destination] = step.source; }
   void operator()(const DropOverlayRoute& step) { node_.overlay.value().routes.erase(step.destination); }
+  void operator()(const SetBackstop& step) { node_.backstop = digest(step.backstop); }
+  void operator()(const RemoveBackstop&) { node_.backstop.reset(); }
   void operator()(const SetDetourRoute& step) { node_.detour.routes[step.to] = step.way; }
   void operator()(const DropDetourRoute& step) { node_.detour.routes.erase(step.to); }
   void operator()(const AddDetourRule& step) { node_.detour.rules.insert(step.family); }

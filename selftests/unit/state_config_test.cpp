@@ -66,6 +66,7 @@ TEST_CASE("configuration: every key is read from the file") {
   const auto loaded = load(R"(nodeName: kind-worker
 encryption: ipsec
 nodeEncryption: true
+backstop: false
 nodeEncryptionOptOutLabels: [a/b, c=d]
 mode: permissive
 devices: [eth0, eth1]

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "loader/base/address.hpp"
+#include "loader/base/result.hpp"
+#include "loader/netlink/message.hpp"
+#include "loader/netlink/socket.hpp"
+
+// The second line behind the programs: an nf_tables table of our own (inet sheath) that drops what pods send to each
+// other across nodes on a device that no program watches. A socket here is one of NETLINK_NETFILTER.
+namespace sheath::netlink {
+
+inline constexpr const char* kBackstopTable = "sheath";
+
+struct BackstopRules {
+  std::set<std::string> devices;  // that are watched, or carry what was decrypted: nothing is dropped there
+  std::set<Cidr> cluster;         // where pods are
+  std::set<Cidr> local;           // and which of them are this node's
+};
+
+// The table as it is.
+struct BackstopReport {
+  std::uint64_t digest = 0;   // as it was given to replace_backstop()
+  bool intact = false;        // all rules are there, and the table is not switched off
+  std::uint64_t dropped = 0;  // packets
+};
+
+// nullopt: there is none. Loads no kernel module.
+Result<std::optional<BackstopReport>> find_backstop();
+
+// In one transaction: the old rules hold until the new ones do. `digest` comes back in the report.
+Result<> replace_backstop(const BackstopRules& rules, std::uint64_t digest);
+
+// None is no error.
+Result<> remove_backstop();
+
+// For tests: the messages of that transaction.
+std::vector<Message> encode_backstop(const BackstopRules& rules, std::uint64_t digest);
+
+}  // namespace sheath::netlink

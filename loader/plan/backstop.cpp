@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/plan/backstop.hpp"
+
+namespace sheath::plan {
+namespace {
+
+// Of the rules that a backstop becomes: another number when they change, so that old ones are replaced.
+constexpr const char* kLayout = "1";
+
+// FNV-1a, 64 bits (RFC 9923). Nobody gains by a collision: who can write the table can empty it.
+class Hash {
+ public:
+  void add(const std::string& word) {
+    for (const char c : word) add_byte(static_cast<unsigned char>(c));
+    add_byte(0);
+  }
+  std::uint64_t value() const { return value_; }
+
+ private:
+  void add_byte(unsigned char byte) { value_ = (value_ ^ byte) * 0x100000001b3; }
+  std::uint64_t value_ = 0xcbf29ce484222325;
+};
+
+}  // namespace
+
+std::uint64_t digest(const Backstop& backstop) {
+  Hash hash;
+  hash.add(kLayout);
+  for (const auto& name : backstop.devices) hash.add(name);
+  for (const auto* cidrs : {&backstop.cluster, &backstop.local}) {
+    hash.add("");
+    for (const auto& cidr : *cidrs) hash.add(cidr.text());
+  }
+  return hash.value() == 0 ? 1 : hash.value();
+}
+
+}  // namespace sheath::plan

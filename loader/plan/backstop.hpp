@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+
+#include "loader/base/address.hpp"
+
+namespace sheath::plan {
+
+// The second line behind the programs, in netfilter: pods' packets to pods elsewhere are dropped on any device but
+// these. So an uplink or overlay that comes later carries none of them in plaintext before it is covered.
+struct Backstop {
+  std::set<std::string> devices;  // that programs watch, and the tunnel's own
+  std::set<Cidr> cluster;         // where pods are
+  std::set<Cidr> local;           // which of them are this node's
+  bool operator==(const Backstop&) const = default;
+};
+
+// Tells one from another; never 0, which stands for one that somebody has changed.
+std::uint64_t digest(const Backstop& backstop);
+
+}  // namespace sheath::plan
