@@ -194,7 +194,17 @@ static __always_inline int is_node_plaintext(struct __sk_buff *skb, struct packe
 	       (is_required(source) || is_required(dest));
 }
 
-static __noinline int report(struct __sk_buff *skb, struct packet *packet)
+/* Under this node's address, to another node or a pod there, and it came in by a device: for a pod, as a rule. */
+static __always_inline int is_masqueraded(struct __sk_buff *skb, struct packet *packet)
+{
+	if (skb->pkt_type != PACKET_OUTGOING || !skb->ingress_ifindex || !is_node(&packet->source, SHEATH_KIND_local))
+		return 0;
+	if (packet->protocol == IPPROTO_ESP || is_wireguard(skb, packet))
+		return 0;
+	return owner_of(packet, &packet->dest).kind == SHEATH_KIND_remote;
+}
+
+static __noinline int report(struct __sk_buff *skb, struct packet *packet, enum sheath_reason what)
 {
 	struct sheath_event *event;
 
@@ -205,8 +215,8 @@ static __noinline int report(struct __sk_buff *skb, struct packet *packet)
 		return 0;
 	event->direction =
 		skb->pkt_type == PACKET_OUTGOING ? SHEATH_DIRECTION_uplink_egress : SHEATH_DIRECTION_uplink_ingress;
-	event->reason = SHEATH_REASON_plaintext_passed;
-	event->strict_reason = SHEATH_REASON_plaintext_passed;
+	event->reason = what;
+	event->strict_reason = what;
 	bpf_ringbuf_submit(event, 0);
 	return 0;
 }
@@ -225,7 +235,7 @@ int audit(struct __sk_buff *skb)
 	struct packet packet, inner;
 	struct sheath_audit *counters;
 	__u32 key = 0, offset;
-	int plaintext = 0;
+	int plaintext = 0, masqueraded;
 
 	counters = bpf_map_lookup_elem(&audited, &key);
 	if (!counters)
@@ -233,6 +243,7 @@ int audit(struct __sk_buff *skb)
 	counters->packets++;
 	if (was_put_in(skb) || !read_layer(skb, 0, &packet))
 		return 0;
+	masqueraded = is_masqueraded(skb, &packet);
 	for (int i = 0; i < MAX_LAYERS && !plaintext; i++) {
 		plaintext = is_between_pods(&packet);
 		offset = inner_offset(skb, &packet);
@@ -240,10 +251,13 @@ int audit(struct __sk_buff *skb)
 			break;
 		packet = inner;
 	}
-	if (!plaintext && !is_node_plaintext(skb, &packet))
-		return 0;
-	counters->plaintext++;
-	report(skb, &packet);
+	if (plaintext || is_node_plaintext(skb, &packet)) {
+		counters->plaintext++;
+		report(skb, &packet, SHEATH_REASON_plaintext_passed);
+	} else if (masqueraded) {
+		counters->masqueraded++;
+		report(skb, &packet, SHEATH_REASON_masqueraded);
+	}
 	return 0;
 }
 

@@ -32,7 +32,8 @@
 	X(no_answer, drop, "larger than the tunnel MTU, and ICMP may not answer it") \
 	X(to_stack, pass, "not for the fast path: the host stack and uplink_egress decide") \
 	X(probe, consume, "a peer tried a key, or asked or answered a question: not passed on") \
-	X(no_underlay, drop, "for the overlay, and no node is known to carry it to")
+	X(no_underlay, drop, "for the overlay, and no node is known to carry it to") \
+	X(masqueraded, pass, "forwarded under this node's address, for a pod as a rule, and node encryption is off")
 
 /* What a program does with a packet. */
 enum sheath_verdict {

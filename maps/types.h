@@ -149,9 +149,10 @@ SHEATH_ASSERT(sizeof(struct sheath_counters) == SHEATH_REASON_COUNT * sizeof(str
 /* What the audit of `sheath verify --watch` has seen, on all uplinks. */
 struct sheath_audit {
 	__u64 packets;
-	__u64 plaintext; /* of them */
+	__u64 plaintext;   /* of them */
+	__u64 masqueraded; /* left in plaintext under this node's address, as configured, and was not the node's own */
 };
-SHEATH_ASSERT(sizeof(struct sheath_audit) == 16);
+SHEATH_ASSERT(sizeof(struct sheath_audit) == 24);
 
 /* Record of the ring buffer `events`: one per drop, with `trace` one per packet that belongs to the cluster. */
 struct sheath_event {

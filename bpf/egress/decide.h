@@ -21,19 +21,25 @@ static __always_inline void to_peer(const struct sheath_peer *peer, struct verdi
 	verdict->out_ifindex = config.tunnel_ifindex;
 }
 
-/* One end is a node, the other a peer or one of its pods. */
-static __always_inline void decide_node_traffic(__u32 node_id, struct verdict *verdict)
+/*
+ * One end is a node, the other a peer or one of its pods. What came in by a device and has this node's address was
+ * translated: it is somebody else's, a pod's as a rule.
+ */
+static __always_inline void decide_node_traffic(const struct __sk_buff *skb, const struct packet *packet, __u32 node_id,
+						struct verdict *verdict)
 {
 	struct sheath_peer *peer = bpf_map_lookup_elem(&peers, &node_id);
 
 	verdict->node_id = node_id;
-	if (!peer || peer->node_traffic == SHEATH_NODE_TRAFFIC_plain)
-		return decide(verdict, SHEATH_REASON_node_plain);
-	to_peer(peer, verdict);
+	if (peer && peer->node_traffic != SHEATH_NODE_TRAFFIC_plain)
+		return to_peer(peer, verdict);
+	if (skb->ingress_ifindex && is_node(&packet->source, SHEATH_KIND_local))
+		return decide(verdict, SHEATH_REASON_masqueraded);
+	decide(verdict, SHEATH_REASON_node_plain);
 }
 
-static __always_inline void decide_for_pod(const struct packet *packet, struct sheath_owner dest,
-					   struct verdict *verdict)
+static __always_inline void decide_for_pod(const struct __sk_buff *skb, const struct packet *packet,
+					   struct sheath_owner dest, struct verdict *verdict)
 {
 	struct sheath_owner source = pod_owner(packet, &packet->source);
 	__u32 node_id = dest.node_id;
@@ -43,7 +49,7 @@ static __always_inline void decide_for_pod(const struct packet *packet, struct s
 		return withhold(verdict, SHEATH_REASON_bad_source);
 	if (source.kind == SHEATH_KIND_none) {
 		if (is_node(&packet->source, SHEATH_KIND_local))
-			return decide_node_traffic(node_id, verdict);
+			return decide_node_traffic(skb, packet, node_id, verdict);
 		return decide(verdict, SHEATH_REASON_foreign);
 	}
 	if (dest.kind == SHEATH_KIND_cluster)
@@ -51,7 +57,8 @@ static __always_inline void decide_for_pod(const struct packet *packet, struct s
 	to_peer(bpf_map_lookup_elem(&peers, &node_id), verdict);
 }
 
-static __always_inline void decide_for_others(const struct packet *packet, struct verdict *verdict)
+static __always_inline void decide_for_others(const struct __sk_buff *skb, const struct packet *packet,
+					      struct verdict *verdict)
 {
 	struct sheath_owner dest = node_owner(&packet->dest);
 
@@ -61,7 +68,7 @@ static __always_inline void decide_for_others(const struct packet *packet, struc
 		return decide(verdict, SHEATH_REASON_world);
 	verdict->node_id = dest.node_id;
 	if (is_node(&packet->source, SHEATH_KIND_local) || pod_owner(packet, &packet->source).kind == SHEATH_KIND_local)
-		return decide_node_traffic(dest.node_id, verdict);
+		return decide_node_traffic(skb, packet, dest.node_id, verdict);
 	decide(verdict, SHEATH_REASON_world);
 }
 
@@ -75,10 +82,10 @@ static __always_inline void decide_leaving(struct __sk_buff *skb, struct packet 
 		return decide(verdict, SHEATH_REASON_link_scope);
 	dest = pod_owner(packet, &packet->dest);
 	if (is_elsewhere(dest.kind))
-		return decide_for_pod(packet, dest, verdict);
+		return decide_for_pod(skb, packet, dest, verdict);
 	if (dest.kind == SHEATH_KIND_local)
 		return decide(verdict, SHEATH_REASON_local);
-	decide_for_others(packet, verdict);
+	decide_for_others(skb, packet, verdict);
 }
 
 #endif

@@ -97,6 +97,7 @@ Result<sheath_audit> Audit::counters() const {
   for (const auto& value : values) {
     sum.packets += value.packets;
     sum.plaintext += value.plaintext;
+    sum.masqueraded += value.masqueraded;
   }
   return sum;
 }

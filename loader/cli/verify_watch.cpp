@@ -51,10 +51,14 @@ std::string end_of(const IpAddress& address, std::uint16_t port) {
   return port == 0 ? address.text() : Endpoint{address, port}.text();
 }
 
+const char* kind_of(const Leak& leak) {
+  return leak.masqueraded ? "masqueraded" : "plaintext";
+}
+
 std::string leak_line(const Leak& leak, const Style& style) {
-  return style.bad("plaintext") + " " + (leak.leaving ? "leaving" : "arriving") + " on " + leak.device + ": " +
-         protocol_text(leak.protocol) + ", " + end_of(leak.source, leak.source_port) + " to " +
-         end_of(leak.destination, leak.destination_port) + "\n";
+  return (leak.masqueraded ? kind_of(leak) : style.bad(kind_of(leak))) + " " + (leak.leaving ? "leaving" : "arriving") +
+         " on " + leak.device + ": " + protocol_text(leak.protocol) + ", " + end_of(leak.source, leak.source_port) +
+         " to " + end_of(leak.destination, leak.destination_port) + "\n";
 }
 
 Json leak_json(const Leak& leak) {
@@ -73,7 +77,7 @@ std::string line_json(const Json& json) {
 
 std::string first_seen_json(const Leak& leak) {
   const auto now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-  Json line{{"event", "plaintext"}, {"time", now}};
+  Json line{{"event", kind_of(leak)}, {"time", now}};
   line.update(leak_json(leak));
   return line_json(line);
 }
@@ -82,6 +86,7 @@ std::string end_json(const WatchReport& report) {
   Json leaks = Json::array();
   for (const auto& [leak, packets] : report.leaks) {
     auto entry = leak_json(leak);
+    entry["masqueraded"] = leak.masqueraded;
     entry["packets"] = packets;
     leaks.push_back(std::move(entry));
   }
@@ -89,21 +94,37 @@ std::string end_json(const WatchReport& report) {
                     {"devices", report.devices},
                     {"packets", report.counters.packets},
                     {"plaintext", report.counters.plaintext},
+                    {"masqueraded", report.counters.masqueraded},
                     {"leaks", leaks}});
 }
 
+std::string masqueraded_text(std::uint64_t packets) {
+  if (packets == 0) return "";
+  return "masqueraded: " + counted(packets, "packet") +
+         " left in plaintext under this node's address, a pod's as a rule: nodeEncryption takes them too\n";
+}
+
+std::string plaintext_text(const WatchReport& report, const Style& style) {
+  const auto watched = counted(report.counters.packets, "packet") + " watched on " + joined(report.devices) + "\n";
+  if (report.counters.plaintext == 0) return style.good("no plaintext") + ": " + watched;
+  return style.bad("plaintext") + ": " + std::to_string(report.counters.plaintext) + " of " + watched;
+}
+
 std::string end_text(const WatchReport& report, const Style& style) {
-  const auto watched = counted(report.counters.packets, "packet") + " watched on " + joined(report.devices);
-  if (report.counters.plaintext == 0) return style.good("no plaintext") + ": " + watched + "\n";
-  Table table(
-      {{"DEVICE"}, {"DIRECTION"}, {"PROTOCOL"}, {"SOURCE"}, {"DESTINATION"}, {"PACKETS", Table::Align::kRight}});
+  Table table({{"WHAT"},
+               {"DEVICE"},
+               {"DIRECTION"},
+               {"PROTOCOL"},
+               {"SOURCE"},
+               {"DESTINATION"},
+               {"PACKETS", Table::Align::kRight}});
   for (const auto& [leak, packets] : report.leaks) {
-    table.add({leak.device, leak.leaving ? "leaving" : "arriving", protocol_text(leak.protocol),
+    table.add({kind_of(leak), leak.device, leak.leaving ? "leaving" : "arriving", protocol_text(leak.protocol),
                end_of(leak.source, leak.source_port), end_of(leak.destination, leak.destination_port),
                std::to_string(packets)});
   }
-  return "\n" + table.text() + "\n" + style.bad("plaintext") + ": " + std::to_string(report.counters.plaintext) +
-         " of " + watched + "\n";
+  const auto found = report.leaks.empty() ? "" : "\n" + table.text() + "\n";
+  return found + masqueraded_text(report.counters.masqueraded) + plaintext_text(report, style);
 }
 
 Result<std::optional<std::chrono::seconds>> read_time(const Invocation& invocation) {

@@ -101,6 +101,7 @@ class Posts {
 Leak leak_of(const sheath_event& event, const std::string& device) {
   Leak leak{device,
             event.direction == SHEATH_DIRECTION_uplink_egress,
+            event.reason == SHEATH_REASON_masqueraded,
             maps::from_key(event.source),
             maps::from_key(event.dest),
             event.protocol,

@@ -25,6 +25,8 @@ namespace sheath::verify {
 struct Leak {
   std::string device;
   bool leaving = false;
+  // A pod's packets under this node's address: node traffic, and node encryption is off, so they are as configured.
+  bool masqueraded = false;
   IpAddress source;
   IpAddress destination;
   std::uint8_t protocol = 0;  // IP's number of the upper layer

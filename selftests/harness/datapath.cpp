@@ -160,6 +160,7 @@ Outcome Datapath::run(sheath_direction direction, const Bytes& packet, const Con
   skb.mark = context.mark;
   skb.gso_size = context.gso_size;
   skb.gso_segs = context.gso_segs;
+  skb.ingress_ifindex = context.ingress_ifindex;
   Outcome outcome;
   outcome.bytes.resize(packet.size() + kRoomForHeaders);
 

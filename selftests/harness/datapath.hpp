@@ -26,6 +26,7 @@ struct Context {
   std::uint32_t mark = 0;
   std::uint32_t gso_size = 0;
   std::uint32_t gso_segs = 0;
+  std::uint32_t ingress_ifindex = 0;  // what it came into the node by; 0: it is the node's own
 };
 
 struct Outcome {

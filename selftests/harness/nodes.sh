@@ -165,7 +165,7 @@ snapshot() {
   on "$1" ip route show table all
   on "$1" ip -6 route show table all | sed 's/ expires [0-9]*sec//'
   on "$1" tc qdisc show dev eth0
-  on "$1" nft -s list ruleset
+  on "$1" nft -s list ruleset 2>/dev/null
   { sheath_on "$1" status -o json || true; } |
     jq '{programs, node_ips, pod_cidrs, peers: [.peers[]? | {node_id, ready, public_key, endpoint, pod_cidrs}]}'
   for map in node_ips pod_cidrs4 pod_cidrs6 peers; do

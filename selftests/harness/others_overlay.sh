@@ -1,12 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 # An overlay that is not Sheath's, as a CNI brings it: kind-worker and kind-worker2 reach each other's pods by a tunnel
-# device. Sourced behind cluster.sh, before cluster_up: the cluster is these two nodes.
-
-NODES=(kind-worker kind-worker2)
-# shellcheck disable=SC2034 # cluster.sh goes by it
-PODS=(pod-worker pod-local pod-worker2)
-unset 'NODE_PORT[kind-control-plane]' 'NODE_PORT[kind-worker3]'
+# device. Sourced behind two_nodes.sh.
 
 # others_devices KIND NODE PEER: the devices of that kind between the two, as arguments of `ip link add`.
 others_devices() {

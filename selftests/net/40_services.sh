@@ -48,8 +48,24 @@ check_encrypted "services"
 check_equal "services: nothing else is on the wire" 0 "$(count_unexpected "$CAPTURE_FILE")"
 
 on kind-worker iptables -w -t nat -A POSTROUTING -m mark --mark 0x4000/0x4000 -j MASQUERADE
-check "masqueraded, it is the node's own traffic, and answered" traffic pod-worker tcp 10.96.0.10 --port 80
-check_above "and counted as node_plain" 0 "$(metric kind-worker uplink_egress node_plain)"
+audit_start kind-worker
+check "masqueraded, it is node traffic, and answered" traffic pod-worker tcp 10.96.0.10 --port 80
+audit_stop
+check_above "and counted as what it is" 0 "$(metric kind-worker uplink_egress masqueraded)"
+check_match "the audit names it" \
+  "^masqueraded leaving on eth0: TCP, $(node_ip4 kind-worker) to $(pod_ip4 pod-worker2):7000\$" "$AUDIT"
+check_equal "the audit does not call it a leak: node encryption is off" 0 "$AUDIT_CODE"
+for node in kind-worker kind-worker2; do config_set "$node" nodeEncryption true; done
+check "node encryption: apply" cluster_apply
+check "node encryption: and once more" cluster_apply
+capture_start masqueraded
+check "node encryption: the masqueraded is answered" traffic pod-worker tcp 10.96.0.10 --port 80 --bytes 100000
+capture_stop
+check_encrypted "node encryption, masqueraded"
+check_equal "node encryption: nothing else is on the wire" 0 "$(count_unexpected "$CAPTURE_FILE")"
+for node in kind-worker kind-worker2; do config_set "$node" nodeEncryption false; done
+check "node encryption off: apply" cluster_apply
+check "node encryption off: and once more" cluster_apply
 on kind-worker iptables -w -t nat -D POSTROUTING -m mark --mark 0x4000/0x4000 -j MASQUERADE
 
 before=$(snapshot kind-worker)

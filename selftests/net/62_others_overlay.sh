@@ -7,6 +7,7 @@
 #                                     └─▶ without Sheath: VXLAN, Geneve, GRE, IP in IP, readable
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/cluster.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/../harness/two_nodes.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/others_overlay.sh"
 
 # speak WHAT: both families, in short and in long.
@@ -61,7 +62,7 @@ done
 
 CLUSTER_ENCRYPTION=ipsec
 key_install "$(sheath key generate --id 3)"
-for node in "${NODES[@]}"; do config_set "$node" encryption ipsec; done
+all_set encryption ipsec
 for kind in vxlan ipip; do
   others_overlay_up "$kind"
   check "IPsec, $kind: apply" cluster_apply
@@ -70,7 +71,7 @@ for kind in vxlan ipip; do
   others_overlay_down
 done
 CLUSTER_ENCRYPTION=wireguard
-for node in "${NODES[@]}"; do config_set "$node" encryption wireguard; done
+all_set encryption wireguard
 
 # A device that comes when Sheath is there carries nothing before it is covered, and status says so: an overlay, and an uplink
 # beside eth0.
@@ -88,7 +89,8 @@ check_equal "later: status calls it degraded" 3 "$code"
 check_match "later: and names the device" 'uplink_egress is not attached to other0' "$seen"
 check_match "later: and counts what was dropped" '^Backstop: +6 packets of pods dropped' "$seen"
 on kind-worker nft flush chain inet sheath to_pods
-check_match "later: a backstop without rules is seen" 'nft table inet sheath was changed' "$(sheath_on kind-worker status 2>&1 || true)"
+check_match "later: a backstop without rules is seen" \
+  'nft table inet sheath was changed' "$(sheath_on kind-worker status 2>&1 || true)"
 check_above "later: without it pods are read in VXLAN" 5 "$(
   capture_start unstopped
   ping_from pod-worker "$(pod_ip4 pod-worker2)" >/dev/null 2>&1 || true

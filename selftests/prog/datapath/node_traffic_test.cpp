@@ -126,6 +126,24 @@ TEST_CASE("node traffic, required: VXLAN of our overlay is taken, since what it 
   }
 }
 
+TEST_CASE(
+    "node traffic that came in by a device is somebody's whom this node masquerades: named where it is plaintext") {
+  Context forwarded = at_uplink();
+  forwarded.ingress_ifindex = devices().pod.ifindex;
+  for (const Family family : kFamilies) {
+    for (const Party* dest : {&kRemotePod, &kRemoteNode}) {
+      const Bytes packet = build(between(kLocalNode, *dest, family));
+      expect_unchanged(shared_cluster(Mode::kStrict), SHEATH_DIRECTION_uplink_egress, packet,
+                       passes(SHEATH_REASON_masqueraded, kReadyNode), forwarded);
+      expect_unchanged(shared_node_cluster(Mode::kStrict, SHEATH_NODE_TRAFFIC_encrypted),
+                       SHEATH_DIRECTION_uplink_egress, packet, encrypts(), forwarded);
+    }
+    expect_unchanged(shared_cluster(Mode::kStrict), SHEATH_DIRECTION_uplink_egress,
+                     build(between(kLocalPod, kRemoteNode, family)), passes(SHEATH_REASON_node_plain, kReadyNode),
+                     forwarded);
+  }
+}
+
 TEST_CASE("node traffic of a node without an entry is in plaintext: nobody said otherwise") {
   auto& cluster = shared_node_cluster(Mode::kStrict, SHEATH_NODE_TRAFFIC_required);
   for (const Family family : kFamilies)
