@@ -58,6 +58,7 @@ sheath_config to_config(const plan::ProgramSettings& settings, const DeviceIndex
   config.pod_uplink_ifindex = devices.pod_uplink;
   config.wireguard_port = settings.wireguard_port;
   config.vxlan_port = settings.vxlan_port;
+  config.ipv4_mtu = settings.ipv4_mtu;
   config.overlay = settings.overlay;
   config.marked = settings.engine == plan::Engine::kIpsec;
   config.l2_len = settings.l2_len;
@@ -77,6 +78,7 @@ plan::ProgramSettings to_settings(const sheath_config& config, const TunnelIndex
   const auto tunnel = settings.engine == plan::Engine::kIpsec ? tunnels.ipsec : tunnels.wireguard;
   settings.tunnel = reference(config.tunnel_ifindex, tunnel);
   settings.vxlan_port = config.vxlan_port;
+  settings.ipv4_mtu = config.ipv4_mtu;
   settings.overlay = config.overlay != 0;
   settings.uplink = name_of(config.uplink_ifindex, devices);
   settings.pod_uplink = name_of(config.pod_uplink_ifindex, devices);

@@ -390,13 +390,6 @@ NodeTraffic add_node_traffic(const Inputs& in, const Peers& peers, const NodeIds
 }
 
 void add_warnings(const Inputs& in, Desired& desired) {
-  const bool ipv6 = std::ranges::any_of(own_node(in).pod_cidrs,
-                                        [](const Cidr& cidr) { return cidr.address.family == Family::kIpv6; });
-  const auto mtu = desired.tunnel ? desired.tunnel->mtu : desired.ipsec->mtu;
-  if (ipv6 && mtu < kSmallestIpv6Mtu) {
-    desired.warnings.push_back("the tunnel's MTU is " + std::to_string(mtu) +
-                               ": IPv6 needs 1280, so IPv6 pods will not reach other nodes");
-  }
   if (desired.tunnel && in.config.delivery == state::Delivery::kStack && in.facts.all_rp_filter != 0) {
     desired.warnings.push_back("net.ipv4.conf.all.rp_filter is " + std::to_string(in.facts.all_rp_filter) +
                                ": with delivery stack the kernel drops decrypted IPv4 packets");
@@ -420,6 +413,33 @@ Result<> add_devices(const Inputs& in, const Peers& peers, Desired& desired) {
   return {};
 }
 
+bool carries_ipv6(const Inputs& in) {
+  const auto& own = own_node(in);
+  if (std::ranges::any_of(own.pod_cidrs, [](const Cidr& c) { return c.address.family == Family::kIpv6; })) return true;
+  return in.config.node_encryption &&
+         std::ranges::any_of(own.node_ips, [](const IpAddress& a) { return a.family == Family::kIpv6; });
+}
+
+// IPv6 has no link below 1280 (RFC 8200, section 5). What an underlay cannot carry in one piece WireGuard carries in
+// two; the kernel's xfrm refuses to (ip6_fragment: IPv6 packets in transit are not fragmented, nor are they after ESP).
+// IPv4 is held to what fits.
+Result<> make_room_for_ipv6(const Inputs& in, Desired& desired) {
+  if (!carries_ipv6(in)) return {};
+  const auto fits = desired.tunnel ? desired.tunnel->mtu : desired.ipsec->mtu;
+  if (fits >= kSmallestIpv6Mtu) return {};
+  if (desired.ipsec) {
+    return fail(Error::misuse("devices: the underlay leaves " + std::to_string(fits) +
+                              " bytes for a packet inside ESP, and IPv6 needs 1280")
+                    .hint("WireGuard carries it in fragments; or use a larger MTU, or IPv4 alone"));
+  }
+  desired.warnings.push_back("the underlay leaves " + std::to_string(fits) +
+                             " bytes for a packet, and IPv6 needs 1280: its outer packets will be fragmented");
+  desired.tunnel->mtu = kSmallestIpv6Mtu;
+  desired.ipv4_mtu = fits;
+  if (desired.overlay) desired.overlay->mtu = std::max(desired.overlay->mtu, kSmallestIpv6Mtu);
+  return {};
+}
+
 }  // namespace
 
 Result<Desired> build_desired(const Inputs& in) {
@@ -431,6 +451,7 @@ Result<Desired> build_desired(const Inputs& in) {
     return fail(Error::misuse("nodeName: the cluster has no node " + in.config.node_name));
   }
   if (auto done = add_devices(in, peers_of(in), desired); !done) return fail(std::move(done.error()));
+  if (auto done = make_room_for_ipv6(in, desired); !done) return fail(std::move(done.error()));
 
   const auto peers = peers_of(in);
   const auto ids = assign_node_ids(peers, in.actual.maps);
@@ -442,6 +463,7 @@ Result<Desired> build_desired(const Inputs& in) {
   for (const auto& address : own_node(in).router_ips) desired.maps.node_ips[address] = {SHEATH_KIND_local, 0};
   add_cluster_range(in, desired);
   add_programs(in, desired);
+  for (auto& [where, settings] : desired.programs) settings.ipv4_mtu = static_cast<std::uint16_t>(desired.ipv4_mtu);
   add_backstop(in, desired);
   add_warnings(in, desired);
   return desired;

@@ -121,6 +121,7 @@ struct ProgramSettings {
   std::string pod_uplink;              // the same, for what pods sent
   std::uint16_t wireguard_port = 0;    // 0 with IPsec
   std::uint16_t vxlan_port = 0;        // 0 without an overlay
+  std::uint16_t ipv4_mtu = 0;          // where it is less than the tunnel's, which IPv6 needs; else 0
   std::uint8_t l2_len = 14;
   bool strict = true;
   sheath_node_encryption node_encryption = SHEATH_NODE_ENCRYPTION_disabled;
@@ -185,6 +186,7 @@ struct Desired {
   Detour detour;
   Maps maps;
   Programs programs;
+  std::uint32_t ipv4_mtu = 0;        // as in ProgramSettings
   std::optional<Backstop> backstop;  // in strict mode
   std::optional<Publication> publication;
   bool node_traffic_pending = false;  // this plan is a step of turning node encryption on or off, and not the last

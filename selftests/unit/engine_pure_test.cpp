@@ -70,6 +70,7 @@ TEST_CASE("engine: program settings survive the way into the kernel's constants 
   settings.uplink = "eth0";
   settings.pod_uplink = "flannel.1";
   settings.wireguard_port = 51871;
+  settings.ipv4_mtu = 1226;
   settings.l2_len = 0;
   settings.fast_path = true;
   settings.via_uplink = true;
