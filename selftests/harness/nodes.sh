@@ -134,7 +134,8 @@ audit_start() {
   eventually 20 audit_is_there "$1"
 }
 
-audit_is_there() { (($(on "$1" cat /proc/net/packet | wc -l) > 1)); }
+# A packet socket for all protocols that runs: one that was only just made is not bound to its device yet.
+audit_is_there() { on "$1" grep -qE '^[^ ]+ +[0-9]+ +[0-9]+ +0003 +[0-9]+ +1 ' /proc/net/packet; }
 
 # audit_stop: sets AUDIT to what it said and AUDIT_CODE to its exit code. Not in a subshell: it waits for a child.
 # shellcheck disable=SC2034 # for the tests
