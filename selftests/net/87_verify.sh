@@ -28,9 +28,10 @@ capture_stop
 check_above "the onlooker saw it, too" 1 "$(count_frames "$CAPTURE_FILE" "$PROBES")"
 
 sheath_on kind-worker verify --watch --for 4s -o json >"$CLUSTER_RUN/audit.json" 2>&1 &
+pid=$! # `eventually` starts processes, too
 eventually 20 audit_is_there kind-worker
 check "$CLUSTER_ENCRYPTION: never applied: pods speak in clear" traffic pod-worker udp "$(pod_ip4 pod-worker2)" --count 3
-wait $! || true
+wait "$pid" || true
 check_equal "$CLUSTER_ENCRYPTION: as JSON, the audit names the service's port at either end" "0 $TRAFFIC_PORT $TRAFFIC_PORT 0" \
   "$(jq -rs '[.[] | select(.event == "plaintext")] | sort_by(.direction) | reverse | map("\(.source_port) \(.destination_port)") |
     join(" ")' "$CLUSTER_RUN/audit.json")"

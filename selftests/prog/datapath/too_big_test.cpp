@@ -173,6 +173,30 @@ TEST_CASE("too big: with IPsec, as with WireGuard, an uplink answers, and IPv4 w
     }
 }
 
+TEST_CASE("too big: IPv4 is held to less where IPv6 made the tunnel larger than the underlay has room for") {
+  constexpr std::size_t kIpv4Mtu = 1200;
+  sheath_config config = config_for(Mode::kStrict);
+  config.ipv4_mtu = kIpv4Mtu;
+  Cluster cluster(config);
+  const auto encrypted = [&](const PacketSpec& spec, const Context& context) {
+    expect_unchanged(cluster, SHEATH_DIRECTION_uplink_egress, build(spec), encrypts(), context);
+  };
+  for (const std::uint8_t protocol : {kUdp, kTcp}) {
+    encrypted(sized(Family::kIpv4, kIpv4Mtu, protocol), at_uplink());
+    expect_answer(cluster, sized(Family::kIpv4, kIpv4Mtu + 1, protocol), ip_header(Family::kIpv4), kIpv4Mtu);
+    encrypted(sized(Family::kIpv6, kTunnelMtu, protocol), at_uplink());
+  }
+  // A train of segments: each has 40 bytes of headers.
+  Context train = at_uplink();
+  train.gso_segs = 3;
+  train.gso_size = kIpv4Mtu - 40;
+  encrypted(sized(Family::kIpv4, 3 * kIpv4Mtu, kTcp), train);
+  train.gso_size += 1;
+  const PacketSpec longer = sized(Family::kIpv4, 3 * kIpv4Mtu, kTcp);
+  expect_answer_in(expect_outcome(cluster, SHEATH_DIRECTION_uplink_egress, build(longer), answers(), train), longer,
+                   ip_header(Family::kIpv4), kIpv4Mtu);
+}
+
 TEST_CASE("too big: the quoted checksum is settled, whatever the packet holds") {
   for (const Family family : kFamilies)
     for (const std::uint8_t protocol : {kUdp, kTcp})
