@@ -269,8 +269,10 @@ Result<> Executor::operator()(const plan::RemoveMaps&) {
 }
 
 Result<> Executor::operator()(const plan::SetBackstop& step) {
-  return netlink::replace_backstop({step.backstop.devices, step.backstop.cluster, step.backstop.local},
-                                   plan::digest(step.backstop));
+  const auto& backstop = step.backstop;
+  netlink::BackstopRules rules{{}, backstop.own, backstop.cluster, backstop.local};
+  for (const auto& [ifindex, name] : backstop.watched) rules.watched.insert(ifindex);
+  return netlink::replace_backstop(rules, plan::digest(backstop));
 }
 
 Result<> Executor::operator()(const plan::RemoveBackstop&) {

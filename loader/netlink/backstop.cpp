@@ -76,6 +76,11 @@ class Rule {
     return compare(padded);
   }
 
+  Rule& device(std::uint32_t key, std::uint32_t ifindex) {
+    meta(key);
+    return compare({reinterpret_cast<const std::uint8_t*>(&ifindex), sizeof ifindex});  // in host order
+  }
+
   // The address at the offset that its family has for it.
   Rule& address(std::uint32_t offset4, std::uint32_t offset6, const Cidr& cidr) {
     const bool is_ipv4 = cidr.address.family == Family::kIpv4;
@@ -173,7 +178,11 @@ Message base_chain(const char* name, std::uint32_t hook, std::uint32_t priority)
 // arriving: the same the other way round.
 std::vector<Message> encode_rules(const BackstopRules& rules) {
   std::vector<Message> out;
-  for (const auto& name : rules.devices) {
+  for (const auto ifindex : rules.watched) {
+    out.push_back(Rule("leaving").device(NFT_META_OIF, ifindex).verdict(NF_ACCEPT));
+    out.push_back(Rule("arriving").device(NFT_META_IIF, ifindex).verdict(NF_ACCEPT));
+  }
+  for (const auto& name : rules.own) {
     out.push_back(Rule("leaving").device(NFT_META_OIFNAME, name).verdict(NF_ACCEPT));
     out.push_back(Rule("arriving").device(NFT_META_IIFNAME, name).verdict(NF_ACCEPT));
   }

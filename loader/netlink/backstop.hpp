@@ -18,9 +18,10 @@ namespace sheath::netlink {
 inline constexpr const char* kBackstopTable = "sheath";
 
 struct BackstopRules {
-  std::set<std::string> devices;  // that are watched, or carry what was decrypted: nothing is dropped there
-  std::set<Cidr> cluster;         // where pods are
-  std::set<Cidr> local;           // and which of them are this node's
+  std::set<std::uint32_t> watched;  // devices by their index: nothing is dropped there
+  std::set<std::string> own;        // nor there
+  std::set<Cidr> cluster;           // where pods are
+  std::set<Cidr> local;             // and which of them are this node's
 };
 
 // The table as it is.

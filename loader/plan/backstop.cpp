@@ -26,7 +26,9 @@ class Hash {
 std::uint64_t digest(const Backstop& backstop) {
   Hash hash;
   hash.add(kLayout);
-  for (const auto& name : backstop.devices) hash.add(name);
+  for (const auto& [ifindex, name] : backstop.watched) hash.add(std::to_string(ifindex));
+  hash.add("");
+  for (const auto& name : backstop.own) hash.add(name);
   for (const auto* cidrs : {&backstop.cluster, &backstop.local}) {
     hash.add("");
     for (const auto& cidr : *cidrs) hash.add(cidr.text());

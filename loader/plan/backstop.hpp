@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 
@@ -10,15 +11,17 @@
 namespace sheath::plan {
 
 // The second line behind the programs, in netfilter: pods' packets to pods elsewhere are dropped on any device but
-// these. So an uplink or overlay that comes later carries none of them in plaintext before it is covered.
+// these. So an uplink or overlay that comes later, or comes back under its old name, carries none of them in plaintext
+// before it is covered.
 struct Backstop {
-  std::set<std::string> devices;  // that programs watch, and the tunnel's own
-  std::set<Cidr> cluster;         // where pods are
-  std::set<Cidr> local;           // which of them are this node's
+  std::map<std::uint32_t, std::string> watched;  // uplinks and overlays by their index; the name is for people
+  std::set<std::string> own;                     // Sheath's devices, and lo
+  std::set<Cidr> cluster;                        // where pods are
+  std::set<Cidr> local;                          // which of them are this node's
   bool operator==(const Backstop&) const = default;
 };
 
-// Tells one from another; never 0, which stands for one that somebody has changed.
+// Tells one from another, names of watched devices aside; never 0, which stands for one that somebody has changed.
 std::uint64_t digest(const Backstop& backstop);
 
 }  // namespace sheath::plan

@@ -232,7 +232,8 @@ class Describer {
   }
   StepDescription operator()(const SetBackstop& step) const {
     std::string devices;
-    for (const auto& name : step.backstop.devices) devices += (devices.empty() ? "" : ", ") + name;
+    for (const auto& [ifindex, name] : step.backstop.watched) devices += (devices.empty() ? "" : ", ") + name;
+    for (const auto& name : step.backstop.own) devices += (devices.empty() ? "" : ", ") + name;
     const auto cluster = joined(step.backstop.cluster), local = joined(step.backstop.local);
     return {"set-backstop",
             "drop what pods of " + cluster + " send to each other on devices other than " + devices,

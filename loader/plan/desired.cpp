@@ -343,6 +343,22 @@ void add_programs(const Inputs& in, Desired& desired) {
   }
 }
 
+// Before anything is changed: what the maps cannot hold.
+Result<> check_sizes(const Maps& maps) {
+  const auto cidrs = [&](Family family) {
+    return std::ranges::count_if(maps.pod_cidrs,
+                                 [&](const auto& entry) { return entry.first.address.family == family; });
+  };
+  const auto check = [](std::ptrdiff_t count, const char* what) -> Result<> {
+    if (count <= SHEATH_MAX_CIDRS) return {};
+    return fail(Error::misuse("nodes: the cluster has " + std::to_string(count) + " " + what + ", and the maps hold " +
+                              std::to_string(SHEATH_MAX_CIDRS)));
+  };
+  if (auto done = check(cidrs(Family::kIpv4), "IPv4 pod CIDRs"); !done) return done;
+  if (auto done = check(cidrs(Family::kIpv6), "IPv6 pod CIDRs"); !done) return done;
+  return check(std::ssize(maps.node_ips), "node IPs");
+}
+
 void add_backstop(const Inputs& in, Desired& desired) {
   if (in.config.mode != state::Mode::kStrict || !in.config.backstop || in.config.cluster_pod_cidrs.empty()) return;
   if (!in.facts.has_nf_tables) {
@@ -350,10 +366,13 @@ void add_backstop(const Inputs& in, Desired& desired) {
         "this kernel has no nf_tables: a device that comes later is not closed to pods before apply runs again");
     return;
   }
-  Backstop backstop{{"lo"}, {}, {}};
-  for (const auto& [where, settings] : desired.programs) {
-    if (where.program != SHEATH_DIRECTION_pod_egress) backstop.devices.insert(where.device);
+  Backstop backstop;
+  for (const auto& uplink : in.facts.uplinks) backstop.watched[uplink.ifindex] = uplink.name;
+  for (const auto& overlay : in.facts.overlays) {
+    if (is_to_be_covered(in, overlay)) backstop.watched[overlay.ifindex] = overlay.name;
   }
+  backstop.own = {"lo", is_ipsec(in) ? kXfrmDevice : kWireguardDevice};
+  if (desired.overlay) backstop.own.insert(kOverlayDevice);
   backstop.cluster.insert(in.config.cluster_pod_cidrs.begin(), in.config.cluster_pod_cidrs.end());
   backstop.local.insert(own_node(in).pod_cidrs.begin(), own_node(in).pod_cidrs.end());
   desired.backstop = std::move(backstop);
@@ -462,6 +481,7 @@ Result<Desired> build_desired(const Inputs& in) {
   add_owners(own_node(in), {SHEATH_KIND_local, 0}, desired.maps);
   for (const auto& address : own_node(in).router_ips) desired.maps.node_ips[address] = {SHEATH_KIND_local, 0};
   add_cluster_range(in, desired);
+  if (auto done = check_sizes(desired.maps); !done) return fail(std::move(done.error()));
   add_programs(in, desired);
   for (auto& [where, settings] : desired.programs) settings.ipv4_mtu = static_cast<std::uint16_t>(desired.ipv4_mtu);
   add_backstop(in, desired);

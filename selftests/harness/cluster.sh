@@ -187,10 +187,12 @@ cluster_up() {
   nodes_prepare
 }
 
-# node_reboot NODE: its namespace is destroyed and built again, and what a boot loses is gone: pins and run directory
-# (a tmpfs). Its pods keep their processes and get new devices.
+# node_reboot NODE [down]: its namespace is destroyed and built again, and what a boot loses is gone: pins and run directory
+# (a tmpfs). Its pods keep their processes and get new devices. With `down` its cable is not in: port_up puts it in.
 node_reboot() {
-  local node=$1 pod
+  local node=$1 state=${2-up} pod
+  # The programs go before the node does, which no reboot does: nothing gets out meanwhile.
+  ip -n "${CLUSTER_PREFIX}underlay" link set "${NODE_PORT[$node]}" down
   nodes_forget "$node"
   rm -rf -- "${CLUSTER_RUN:?}/$node/run"
   mkdir -p "$CLUSTER_RUN/$node/run"
@@ -200,10 +202,11 @@ node_reboot() {
   ip netns add "$CLUSTER_PREFIX$node"
   set_sysctls "$node" 1
   node_links "$node" | ip -batch -
-  ip -n "${CLUSTER_PREFIX}underlay" link set "${NODE_PORT[$node]}" master br0 up
+  ip -n "${CLUSTER_PREFIX}underlay" link set "${NODE_PORT[$node]}" master br0 "$state"
   configure "$node" node_batch "$node"
   for pod in $(pods_of "$node"); do configure "$pod" pod_batch "$pod"; done
 }
+port_up() { ip -n "${CLUSTER_PREFIX}underlay" link set "${NODE_PORT[$1]}" up; }
 node_links_gone() { ! ip -n "${CLUSTER_PREFIX}underlay" link show "${NODE_PORT[$1]}" >/dev/null 2>&1; }
 
 # cluster_down: ends what was started, by process ID, and removes what was made. CLUSTER_KEEP=1 keeps the files.

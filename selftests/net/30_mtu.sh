@@ -17,8 +17,8 @@ large_packets() {
   check_equal "$path, IPv$family: a packet of 1500 bytes with DF is answered: path MTU 1420" "path-mtu 1420" \
     "$(traffic pod-worker pmtu "$to" --bytes 1500 2>&1)"
   in_pod pod-worker ip "-$family" route flush cache
-  check "$path, IPv$family: TCP brings 10 MB there and back" \
-    traffic pod-worker tcp "$to" --bytes 10000000 --patience-ms 20000
+  check "$path, IPv$family: TCP brings 3 MB there and back" \
+    traffic pod-worker tcp "$to" --bytes 3000000 --patience-ms 20000
 }
 
 by_path() {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.12
 # Path MTU, IPsec: each underlay MTU, both families, pods and nodes.
 set -euo pipefail
 export CLUSTER_ENCRYPTION=ipsec CLUSTER_ROUTING=native

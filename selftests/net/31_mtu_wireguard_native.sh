@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.1
 # Path MTU, WireGuard: each underlay MTU, both families, pods and nodes.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/cluster.sh"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.12
 # Path MTU, WireGuard, VXLAN: each underlay MTU, both families, pods and nodes.
 set -euo pipefail
 export CLUSTER_ROUTING=vxlan

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.12
 # Bad input on a running node: one clear line, exit 2 or 1, and nothing changed.
 #
 #   nodes/ + config.yaml, spoilt ─▶ sheath apply on kind-worker ─▶ refused; pods go on speaking as before

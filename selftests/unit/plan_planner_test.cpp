@@ -51,7 +51,7 @@ struct Scene {
     config.node_name = "node0";
     config.cluster_pod_cidrs = {cidr("10.0.0.0/8"), cidr("fd00:10::/32")};
     for (int i = 0; i <= peers; ++i) put(make_node(i));
-    facts.uplinks = {{"eth0", 1500, 14, {}}};
+    facts.uplinks = {{"eth0", 1500, 14, {}, 2}};
   }
 
   void put(const state::Node& node) { cluster[node.name] = node; }
@@ -323,12 +323,13 @@ TEST_CASE("plan: a new uplink is closed first, with the tunnel that runs, and th
   Scene scene;
   const auto actual = scene.applied();
   scene.facts.uplinks[0].name = "eth1";
+  scene.facts.uplinks[0].ifindex = 3;
   const auto plan = scene.plan(actual);
   const auto& fence = std::get<Fence>(plan.front());
   REQUIRE(fence.programs.contains({SHEATH_DIRECTION_uplink_egress, "eth1"}));
   CHECK(fence.programs.at({SHEATH_DIRECTION_uplink_egress, "eth1"}).tunnel == TunnelReference::kTunnel);
   CHECK(fence.maps == Maps{});
-  CHECK(std::get<SetBackstop>(plan[1]).backstop.devices.contains("eth1"));
+  CHECK(std::get<SetBackstop>(plan[1]).backstop.watched.at(3) == "eth1");
   CHECK(texts({plan.begin() + 2, plan.end()}) ==
         std::vector<std::string>{"detach uplink_egress from eth0", "detach uplink_ingress from eth0"});
 }
@@ -348,7 +349,7 @@ TEST_CASE(
   const auto plan = scene.plan(first);
   REQUIRE(plan.size() == 2);
   CHECK(std::get<Fence>(plan[0]).programs.contains(flannel));
-  CHECK(std::get<SetBackstop>(plan[1]).backstop.devices.contains("flannel.1"));
+  CHECK(std::get<SetBackstop>(plan[1]).backstop.watched.at(5) == "flannel.1");
   const auto second = apply_all(first, plan);
   scene.facts.overlays[0].up = false;
   CHECK(scene.plan(second).empty());
@@ -362,7 +363,8 @@ TEST_CASE(
   const auto virgin = scene.plan({});
   REQUIRE(std::holds_alternative<Fence>(virgin[0]));
   const auto& backstop = std::get<SetBackstop>(virgin[1]).backstop;
-  CHECK(backstop.devices == std::set<std::string>{"cilium_wg0", "eth0", "lo"});
+  CHECK(backstop.watched == std::map<std::uint32_t, std::string>{{2, "eth0"}});
+  CHECK(backstop.own == std::set<std::string>{"cilium_wg0", "lo"});
   CHECK(backstop.local == std::set<Cidr>{cidr("10.0.0.0/24"), cidr("fd00:10::/64")});
   CHECK(backstop.cluster == std::set<Cidr>{cidr("10.0.0.0/8"), cidr("fd00:10::/32")});
 
@@ -373,13 +375,18 @@ TEST_CASE(
   node.backstop.reset();
   CHECK(texts(scene.plan(node)) ==
         std::vector<std::string>{"drop what pods of 10.0.0.0/8, fd00:10::/32 send to each other "
-                                 "on devices other than cilium_wg0, eth0, lo"});
+                                 "on devices other than eth0, cilium_wg0, lo"});
   node = scene.applied();
   scene.facts.overlays = {{"flannel.1", 5, 14, true}};
   const auto covering = scene.plan(node);
   REQUIRE(covering.size() == 2);
-  CHECK(std::get<SetBackstop>(covering[1]).backstop.devices.contains("flannel.1"));
+  CHECK(std::get<SetBackstop>(covering[1]).backstop.watched.at(5) == "flannel.1");
   node = scene.applied(node);
+
+  // A device that was made again under its name is another one.
+  scene.facts.overlays[0].ifindex = 6;
+  CHECK(steps_of<SetBackstop>(scene.plan(node)).size() == 1);
+  scene.facts.overlays[0].ifindex = 5;
 
   scene.config.mode = state::Mode::kPermissive;
   const auto opening = scene.plan(node);
@@ -397,6 +404,19 @@ TEST_CASE("plan: no backstop where it was forbidden, the pods' range is unknown,
     CHECK(steps_of<SetBackstop>(scene.plan({})).empty());
     CHECK(scene.desired({}).warnings.empty() == (without == 0));
   }
+}
+
+TEST_CASE("plan: more than the maps hold is refused before anything is changed") {
+  Scene scene;
+  auto node = scene.cluster.at("node1");
+  for (unsigned i = 0; i < SHEATH_MAX_CIDRS; ++i)
+    node.pod_cidrs.push_back(cidr("10." + std::to_string(128 + i / 65536) + "." + std::to_string(i / 256 % 256) + "." +
+                                  std::to_string(i % 256) + "/32"));
+  scene.put(node);
+  const auto refused =
+      build_desired({scene.config, scene.cluster, scene.facts, Actual{}, Publication{"/nodes/node0.json", "object"}});
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().what() == "nodes: the cluster has 65541 IPv4 pod CIDRs, and the maps hold 65536");
 }
 
 TEST_CASE("plan: past rp_filter, pods' packets arrive where the routes to the peers' pods lead, nodes' at the uplink") {

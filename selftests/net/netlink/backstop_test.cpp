@@ -15,7 +15,8 @@ using namespace sheath::netlink;
 namespace {
 
 BackstopRules rules() {
-  return {{"lo", "eth0"},
+  return {{1},
+          {"eth0"},
           {*Cidr::parse("10.244.0.0/16"), *Cidr::parse("fd00:10:244::/48")},
           {*Cidr::parse("10.244.1.0/24"), *Cidr::parse("fd00:10:244:1::/64")}};
 }
