@@ -14,7 +14,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../harness/two_nodes.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/ipsec.sh"
 
 speakers=()
-# speak_on FROM TO-ADDRESS: until the end of the test; not to be heard is no reason to stop. Started without a function
+# Each pod speaks until the end of the test; not to be heard is no reason to stop. Started without a function
 # between: the process ID has to be ping's own.
 start_speaking() {
   local from to
@@ -141,7 +141,8 @@ new_pod() {
     address "$HOST_MAC"
   POD_NODE[pod-new]=kind-worker POD_HOST[pod-new]=77
   configure pod-new pod_batch pod-new
-  printf '%s\n' "link set lxc_pod-new up" "route add 10.244.1.77/32 dev lxc_pod-new" "route add fd00:10:244:1::77/128 dev lxc_pod-new" |
+  printf '%s\n' "link set lxc_pod-new up" "route add 10.244.1.77/32 dev lxc_pod-new" \
+    "route add fd00:10:244:1::77/128 dev lxc_pod-new" |
     ip -n "${CLUSTER_PREFIX}kind-worker" -batch -
   check "$1: it speaks before apply knows it" ping_from pod-new "$(pod_ip4 pod-worker2)"
   both_apply "$1"
@@ -184,5 +185,6 @@ row "more pod CIDRs than the map holds" map_full
 capture_start unloaded
 unloaded "unloaded"
 capture_stop
-check_above "$CLUSTER_ENCRYPTION, the control: after unload the onlooker reads what pods say" 5 "$(count_plaintext "$CAPTURE_FILE")"
+check_above "$CLUSTER_ENCRYPTION, the control: after unload the onlooker reads what pods say" 5 \
+  "$(count_plaintext "$CAPTURE_FILE")"
 finish
