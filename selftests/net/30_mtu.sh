@@ -10,6 +10,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/cluster.sh"
 
+# large_packets PATH FAMILY MEGABYTES
 large_packets() {
   local path=$1 family=$2 to
   to=$(pod_ip pod-worker2 "$family")
@@ -17,14 +18,14 @@ large_packets() {
   check_equal "$path, IPv$family: a packet of 1500 bytes with DF is answered: path MTU 1420" "path-mtu 1420" \
     "$(traffic pod-worker pmtu "$to" --bytes 1500 2>&1)"
   in_pod pod-worker ip "-$family" route flush cache
-  check "$path, IPv$family: TCP brings 3 MB there and back" \
-    traffic pod-worker tcp "$to" --bytes 3000000 --patience-ms 20000
+  check "$path, IPv$family: TCP brings $3 MB there and back" \
+    traffic pod-worker tcp "$to" --bytes "$3"000000 --patience-ms 20000
 }
 
 by_path() {
   capture_start "$1"
-  large_packets "$1" 4
-  large_packets "$1" 6
+  large_packets "$1" 4 10
+  large_packets "$1" 6 2
   capture_stop
   check_encrypted "$1"
   check_equal "$1: no outer packet is a fragment" 0 "$(count_outer_fragments "$CAPTURE_FILE")"
