@@ -3,7 +3,7 @@
 # One kernel is enough: 6.12
 # The leak matrix: whatever happens to a node while all pods speak without a pause, nothing of theirs is on the wire in clear.
 #
-#   pod-worker, pod-local ◀─ pings, 50 a second and direction, both families ─▶ pod-worker2
+#   pod-worker, pod-local ◀─ pings, 25 a second and direction, both families ─▶ pod-worker2
 #           └─▶ kind-worker: killed, changed, rebooted, its devices lost … ══ the onlooker ══ kind-worker2
 #
 # Each row has a capture of its own. That the onlooker would see a leak shows at the end: after `unload` he does.
@@ -20,12 +20,12 @@ start_speaking() {
   local from to
   for from in pod-worker pod-local; do
     for to in "$(pod_ip4 pod-worker2)" "$(pod_ip6 pod-worker2)" 10.244.9.9; do
-      sheath_in_netns "/run/netns/$CLUSTER_PREFIX$from" ping -q -i 0.02 -p "$MARKER_HEX" "$to" >/dev/null 2>&1 &
+      sheath_in_netns "/run/netns/$CLUSTER_PREFIX$from" ping -q -i 0.04 -p "$MARKER_HEX" "$to" >/dev/null 2>&1 &
       speakers+=($!)
     done
   done
   for to in "$(pod_ip4 pod-worker)" "$(pod_ip6 pod-local)"; do
-    sheath_in_netns "/run/netns/${CLUSTER_PREFIX}pod-worker2" ping -q -i 0.02 -p "$MARKER_HEX" "$to" >/dev/null 2>&1 &
+    sheath_in_netns "/run/netns/${CLUSTER_PREFIX}pod-worker2" ping -q -i 0.04 -p "$MARKER_HEX" "$to" >/dev/null 2>&1 &
     speakers+=($!)
   done
 }
@@ -55,7 +55,7 @@ readdress() {
 killed() {
   local step code
   on kind-worker ip link del "$([[ $CLUSTER_ENCRYPTION == ipsec ]] && echo cilium_xfrm0 || echo cilium_wg0)"
-  for ((step = 1; step < 60; step += 2)); do
+  for ((step = 1; step < 60; step += 3)); do
     code=0
     SHEATH_KILL_AT=$step sheath_on kind-worker apply >/dev/null 2>&1 || code=$?
     ((code == 137)) || break
