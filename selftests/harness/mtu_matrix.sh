@@ -85,6 +85,31 @@ matrix_row() {
   fi
 }
 
+# mid_connection: the underlay shrinks under a TCP connection, and the tunnel with it.
+mid_connection() {
+  local what="$CLUSTER_ENCRYPTION, $CLUSTER_ROUTING, the underlay shrinks from 1500 to 1400" pid code=0 bytes=25000000
+  forget_path pod-worker
+  traffic pod-worker tcp "$(pod_ip4 pod-worker2)" --bytes "$bytes" --patience-ms 30000 >"$CLUSTER_RUN/mid.log" 2>&1 &
+  pid=$!
+  eventually 20 has_sent 200000
+  underlay_mtu 1400
+  check "$what: the connection is there" kill -0 "$pid"
+  check "$what: apply after" cluster_apply
+  wait "$pid" || code=$?
+  check_equal "$what: a connection that runs brings all its bytes" 0 "$code"
+  check_equal "$what: and the new MTU is learnt" "path-mtu $((1400 - overhead))" \
+    "$(traffic pod-worker pmtu "$(pod_ip4 pod-worker2)" --bytes 1400 2>&1)"
+}
+
+# has_sent BYTES: the tunnel device of kind-worker, from when it was asked first.
+sent_at_first=
+has_sent() {
+  local now
+  now=$(on kind-worker cat /proc/net/dev | awk '$1 ~ /^cilium_(wg0|xfrm0):/ { print $10 }')
+  sent_at_first=${sent_at_first:-$now}
+  ((now - sent_at_first > $1))
+}
+
 test_mtu_matrix() {
   local underlay
   cluster_up
@@ -93,5 +118,8 @@ test_mtu_matrix() {
   serve kind-worker2
   all_set nodeEncryption true
   check "$CLUSTER_ENCRYPTION, $CLUSTER_ROUTING: apply" cluster_apply
-  for underlay in "$@"; do matrix_row "$underlay"; done
+  for underlay in "$@"; do
+    matrix_row "$underlay"
+    [[ $underlay != 1500 ]] || mid_connection
+  done
 }
