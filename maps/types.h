@@ -201,7 +201,7 @@ struct sheath_config {
 	__u8 marked;           /* the engine marks what it made and what it opened (IPsec): without a mark it is not ours */
 	__u8 overlay;          /* this device is an overlay: without ARP, so what it brings is addressed to nobody */
 	__u32 pod_uplink_ifindex; /* and those of pods: another where an overlay's routes lead to them */
-	__u16 ipv4_mtu;	       /* largest IPv4 packet, where IPv6 needs a larger tunnel; 0: the tunnel's MTU is that of both */
+	__u16 ipv4_mtu;        /* largest IPv4 packet, where IPv6 needs a larger tunnel; 0: the tunnel's MTU is that of both */
 	__u8 pad[6];
 };
 SHEATH_ASSERT(sizeof(struct sheath_config) == 40);

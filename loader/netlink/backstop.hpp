@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "loader/base/address.hpp"
 #include "loader/base/result.hpp"

@@ -74,6 +74,19 @@ key_install() {
   done
 }
 
+# all_set KEY VALUE: in every node's configuration.
+all_set() {
+  local node
+  for node in "${NODES[@]}"; do config_set "$node" "$1" "$2"; done
+}
+
+# use_engine ENGINE: on every node, with a key file where it wants one. Takes effect with the next apply.
+use_engine() {
+  CLUSTER_ENCRYPTION=$1
+  [[ $1 != ipsec || -e $CLUSTER_RUN/${NODES[0]}/keys ]] || key_install "$(sheath key generate --id 3)"
+  all_set encryption "$1"
+}
+
 nodes_prepare() {
   local node
   mkdir -p "$CLUSTER_RUN/nodes"

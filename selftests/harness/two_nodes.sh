@@ -2,13 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes the cluster smaller: kind-worker and kind-worker2, and their pods. Sourced behind cluster.sh, before cluster_up.
 
-NODES=(kind-worker kind-worker2)
 # shellcheck disable=SC2034 # cluster.sh goes by it
+NODES=(kind-worker kind-worker2)
+# shellcheck disable=SC2034 # and by it
 PODS=(pod-worker pod-local pod-worker2)
 unset 'NODE_PORT[kind-control-plane]' 'NODE_PORT[kind-worker3]'
-
-# all_set KEY VALUE: in both nodes' configuration.
-all_set() {
-  local node
-  for node in "${NODES[@]}"; do config_set "$node" "$1" "$2"; done
-}

@@ -1,11 +1,5 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # One kernel is enough: 6.12
-# Path MTU, IPsec: each underlay MTU, both families, pods and nodes.
-set -euo pipefail
-export CLUSTER_ENCRYPTION=ipsec CLUSTER_ROUTING=native
-source "$(dirname "${BASH_SOURCE[0]}")/../harness/cluster.sh"
-source "$(dirname "${BASH_SOURCE[0]}")/../harness/two_nodes.sh"
-source "$(dirname "${BASH_SOURCE[0]}")/../harness/mtu_matrix.sh"
-test_mtu_matrix 1500 1400 9000 1280
-finish
+# Path MTU, IPsec: see 31_mtu_wireguard_native.sh.
+exec "$(dirname "${BASH_SOURCE[0]}")/31_mtu_wireguard_native.sh" ipsec native

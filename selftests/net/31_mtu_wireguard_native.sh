@@ -3,6 +3,7 @@
 # One kernel is enough: 6.1
 # Path MTU, WireGuard: each underlay MTU, both families, pods and nodes.
 set -euo pipefail
+export CLUSTER_ENCRYPTION=${1-wireguard} CLUSTER_ROUTING=${2-native}
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/cluster.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/two_nodes.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/mtu_matrix.sh"

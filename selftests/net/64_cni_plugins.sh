@@ -72,9 +72,7 @@ capture_stop
 check_above "and are read" 0 "$(count_marked "$CAPTURE_FILE")"
 
 for engine in wireguard ipsec; do
-  CLUSTER_ENCRYPTION=$engine
-  [[ $engine == wireguard ]] || key_install "$(sheath key generate --id 3)"
-  all_set encryption "$engine"
+  use_engine "$engine"
   check "$engine: apply" cluster_apply
   capture_start "cni-$engine"
   speak "$engine, bridge and ptp"

@@ -85,9 +85,7 @@ capture_stop
 check_above "and read" 0 "$(count_marked "$CAPTURE_FILE")"
 
 for engine in wireguard ipsec; do
-  CLUSTER_ENCRYPTION=$engine
-  [[ $engine == wireguard ]] || key_install "$(sheath key generate --id 3)"
-  all_set encryption "$engine"
+  use_engine "$engine"
   both_apply "$engine, several of each"
   under_eyes "$engine, several of each" pairs
 done
@@ -96,8 +94,7 @@ rewrite '.spec.podCIDR = "" | .spec.podCIDRs |= map(select(contains(":"))) |
   .status.addresses |= map(select(.address | contains(".") | not))'
 all_set clusterPodCIDRs '["fd00:10:244::/47"]'
 for engine in ipsec wireguard; do
-  CLUSTER_ENCRYPTION=$engine
-  all_set encryption "$engine"
+  use_engine "$engine"
   both_apply "$engine, IPv6 alone"
   under_eyes "$engine, IPv6 alone" pairs6
 done

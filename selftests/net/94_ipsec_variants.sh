@@ -32,12 +32,6 @@ with_key() {
   speak "$2"
 }
 
-# all_set KEY VALUE: in every node's configuration.
-all_set() {
-  local node
-  for node in "${NODES[@]}"; do config_set "$node" "$1" "$2"; done
-}
-
 cluster_up
 serve pod-worker2
 check "apply on all four nodes" cluster_apply

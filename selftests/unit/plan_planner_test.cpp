@@ -406,6 +406,23 @@ TEST_CASE("plan: no backstop where it was forbidden, the pods' range is unknown,
   }
 }
 
+TEST_CASE("plan: IPv6 has 1280 bytes in the tunnel whatever the underlay has, and IPv4 is held to what fits") {
+  Scene scene;
+  const Attachment egress{SHEATH_DIRECTION_uplink_egress, "eth0"};
+  scene.facts.uplinks[0].mtu = 1360;
+  CHECK(scene.desired({}).tunnel->mtu == 1280);
+  CHECK(scene.desired({}).programs.at(egress).ipv4_mtu == 0);
+  scene.facts.uplinks[0].mtu = 1359;
+  CHECK(scene.desired({}).tunnel->mtu == 1280);
+  CHECK(scene.desired({}).programs.at(egress).ipv4_mtu == 1279);
+  CHECK(scene.desired({}).warnings.size() == 1);
+  for (auto& [name, node] : scene.cluster) {
+    std::erase_if(node.pod_cidrs, [](const Cidr& c) { return c.address.family == Family::kIpv6; });
+  }
+  CHECK(scene.desired({}).tunnel->mtu == 1279);
+  CHECK(scene.desired({}).programs.at(egress).ipv4_mtu == 0);
+}
+
 TEST_CASE("plan: more than the maps hold is refused before anything is changed") {
   Scene scene;
   auto node = scene.cluster.at("node1");
