@@ -84,10 +84,37 @@ static __always_inline void count(enum sheath_direction direction, const struct 
 	counter[reason].bytes += verdict->length;
 }
 
-/* Drops, and what strict mode would have dropped, always; the rest with `trace`, if it has to do with the cluster. */
+/* Dropped, or what strict mode would have dropped. */
+static __always_inline int is_withheld(const struct verdict *verdict)
+{
+	return verdict->reason == SHEATH_REASON_plaintext_passed || verdict_of(verdict->reason) == SHEATH_VERDICT_drop;
+}
+
+/* By peer and strict reason. Two CPUs that both make the entry lose one packet of the count. */
+static __always_inline void count_withheld(enum sheath_direction direction, const struct verdict *verdict)
+{
+	struct sheath_withheld_key key = {
+		.node_id = verdict->node_id,
+		.direction = direction,
+		.reason = verdict->strict_reason,
+		.dropped = verdict->reason != SHEATH_REASON_plaintext_passed,
+	};
+	struct sheath_withheld first = {.packets = 1, .bytes = verdict->length, .last_ns = bpf_ktime_get_ns()};
+	struct sheath_withheld *known = bpf_map_lookup_elem(&withheld, &key);
+
+	if (!known) {
+		bpf_map_update_elem(&withheld, &key, &first, BPF_NOEXIST);
+		return;
+	}
+	__sync_fetch_and_add(&known->packets, 1);
+	__sync_fetch_and_add(&known->bytes, first.bytes);
+	known->last_ns = first.last_ns;
+}
+
+/* What is withheld always; the rest with `trace`, if it has to do with the cluster. */
 static __always_inline int is_reported(const struct verdict *verdict)
 {
-	if (verdict->reason == SHEATH_REASON_plaintext_passed || verdict_of(verdict->reason) == SHEATH_VERDICT_drop)
+	if (is_withheld(verdict))
 		return 1;
 	if (!config.trace)
 		return 0;
@@ -106,8 +133,11 @@ static __always_inline int is_reported(const struct verdict *verdict)
 static __noinline int report(struct __sk_buff *skb, struct packet *packet, const struct verdict *verdict,
 			     __u32 direction)
 {
-	struct sheath_event *event = new_event(skb, packet);
+	struct sheath_event *event;
 
+	if (is_withheld(verdict))
+		count_withheld(direction, verdict);
+	event = new_event(skb, packet);
 	if (!event)
 		return 0;
 	event->out_ifindex = verdict->out_ifindex;

@@ -64,6 +64,13 @@ struct {
 } metrics SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SHEATH_MAX_WITHHELD);
+	__type(key, struct sheath_withheld_key);
+	__type(value, struct sheath_withheld);
+} withheld SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, SHEATH_EVENTS_BYTES);
 } events SEC(".maps");

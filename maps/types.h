@@ -146,6 +146,27 @@ struct sheath_counters {
 };
 SHEATH_ASSERT(sizeof(struct sheath_counters) == SHEATH_REASON_COUNT * sizeof(struct sheath_counter));
 
+/*
+ * Key of `withheld`: what may not go in plaintext, by who it concerns. Where it has `dropped` 0 it went all the same,
+ * since the mode was permissive.
+ */
+struct sheath_withheld_key {
+	__u16 node_id;  /* the peer; 0: none that we know */
+	__u8 direction; /* enum sheath_direction */
+	__u8 reason;    /* enum sheath_reason: strict mode's */
+	__u8 dropped;
+	__u8 pad[3];
+};
+SHEATH_ASSERT(sizeof(struct sheath_withheld_key) == 8);
+
+/* Value of `withheld`. */
+struct sheath_withheld {
+	__u64 packets;
+	__u64 bytes;   /* as in sheath_counter */
+	__u64 last_ns; /* CLOCK_MONOTONIC, of the last one */
+};
+SHEATH_ASSERT(sizeof(struct sheath_withheld) == 24);
+
 /* What the audit of `sheath verify --watch` has seen, on all uplinks. */
 struct sheath_audit {
 	__u64 packets;
@@ -211,6 +232,7 @@ SHEATH_ASSERT(sizeof(struct sheath_config) == 40);
 #define SHEATH_NODE_ID_MAX 65535
 #define SHEATH_MAX_CIDRS 65536
 #define SHEATH_MAX_ENDPOINTS 4096
+#define SHEATH_MAX_WITHHELD 4096 /* the least recently used go first */
 #define SHEATH_EVENTS_BYTES (256 * 1024)
 
 #endif

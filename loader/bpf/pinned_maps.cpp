@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "loader/bpf/error.hpp"
 #include "loader/bpf/object.hpp"
@@ -20,6 +21,7 @@ using Prefix4Table = Table<sheath_prefix4, sheath_owner>;
 using Prefix6Table = Table<sheath_prefix6, sheath_owner>;
 using PeerTable = Table<std::uint32_t, sheath_peer>;
 using HeardTable = Table<std::uint32_t, sheath_heard>;
+using WithheldTable = Table<sheath_withheld_key, sheath_withheld>;
 using EndpointTable = Table<sheath_addr, sheath_endpoint>;
 
 // What the contract says a map has to be.
@@ -55,18 +57,26 @@ Result<bpf_map_info> read_info(int fd, const std::string& name) {
   return info;
 }
 
-Result<> check_shape(int fd, const bpf_map* map) {
+// The rest is what the programs decide by.
+bool only_counts(const bpf_map* map) {
+  const std::string_view name = bpf_map__name(map);
+  return name == "metrics" || name == "withheld" || name == "events";
+}
+
+// False for a map that only counts, in another version's layout.
+Result<bool> check_shape(int fd, const bpf_map* map) {
   const std::string name = bpf_map__name(map);
   const auto info = read_info(fd, name);
   if (!info) return fail(info.error());
   const auto wanted = shape_of(map);
   const auto found = shape_of(*info);
-  if (found == wanted) return {};
+  if (found == wanted) return true;
+  if (only_counts(map)) return false;
   return fail(Error("map " + name + " is pinned with another layout: " + text(found) + "; needed: " + text(wanted))
                   .hint("another version made it: run `sheath unload`, then `sheath apply`"));
 }
 
-// The pinned map, checked against the contract; empty when it is not pinned.
+// The pinned map, checked against the contract; empty when it is not pinned, or is to be replaced.
 Result<UniqueFd> open_pin(const fs::path& bpffs, const bpf_map* map, Access access) {
   const auto path = bpffs / bpf_map__name(map);
   LIBBPF_OPTS(bpf_obj_get_opts, options);
@@ -74,8 +84,9 @@ Result<UniqueFd> open_pin(const fs::path& bpffs, const bpf_map* map, Access acce
   UniqueFd fd(bpf_obj_get_opts(path.c_str(), &options));
   if (!fd && errno == ENOENT) return UniqueFd();
   if (!fd) return fail(kernel_error("open map " + path.string(), errno));
-  if (auto good = check_shape(fd.get(), map); !good) return fail(good.error());
-  return fd;
+  const auto good = check_shape(fd.get(), map);
+  if (!good) return fail(good.error());
+  return *good ? std::move(fd) : UniqueFd();
 }
 
 std::vector<bpf_map*> contract_maps(const Object& object) {
@@ -94,7 +105,10 @@ Result<std::vector<fs::path>> set_pin_paths(const fs::path& bpffs, const Object&
     const auto fd = open_pin(bpffs, map, Access::kWrite);
     if (!fd) return fail(fd.error());
     const auto path = bpffs / bpf_map__name(map);
-    if (!*fd) missing.push_back(path);
+    if (!*fd) {
+      missing.push_back(path);
+      if (auto removed = remove_pin(path); !removed) return fail(removed.error());
+    }
     if (bpf_map__set_pin_path(map, path.c_str()) != 0) return fail(kernel_error("pin " + path.string(), errno));
   }
   return missing;
@@ -136,13 +150,14 @@ Result<PinnedMaps> PinnedMaps::create(const fs::path& bpffs) {
   return std::move(**maps);
 }
 
-Result<std::optional<PinnedMaps>> PinnedMaps::open(const fs::path& bpffs, Access access) {
+Result<std::optional<PinnedMaps>> PinnedMaps::open(const fs::path& bpffs, Access access, Which which) {
   auto object = open_object(maps_image(), "maps");
   if (!object) return fail(object.error());
   Fds fds;
   for (const bpf_map* map : contract_maps(*object)) {
     auto fd = open_pin(bpffs, map, access);
     if (!fd) return fail(fd.error());
+    if (!*fd && which == Which::kState && only_counts(map)) continue;
     if (!*fd) return std::nullopt;
     fds.emplace(bpf_map__name(map), std::move(*fd));
   }
@@ -175,6 +190,11 @@ Result<std::vector<MapInfo>> PinnedMaps::info() const {
                     info->max_entries, info->map_flags, info->btf_value_type_id != 0});
   }
   return list;
+}
+
+bool PinnedMaps::complete() const {
+  const auto all = names();
+  return all && std::ranges::all_of(*all, [&](const std::string& name) { return fds_.contains(name); });
 }
 
 int PinnedMaps::fd(std::string_view name) const {
@@ -239,6 +259,16 @@ Result<Metrics> PinnedMaps::metrics() const {
   return metrics;
 }
 
+Result<Withheld> PinnedMaps::withheld() const {
+  auto rows = WithheldTable(fd("withheld"), "withheld").dump();
+  if (!rows) return fail(std::move(rows.error()));
+  std::ranges::sort(*rows, {}, [](const WithheldTable::Row& row) {
+    const auto& key = row.first;
+    return std::tuple(key.direction, key.dropped, key.reason, key.node_id);
+  });
+  return std::move(*rows);
+}
+
 Result<> PinnedMaps::set_node_ips(const Owners& entries) {
   std::vector<NodeIpTable::Row> rows;
   for (const auto& [address, owner] : entries) rows.emplace_back(maps::to_key(address), owner);
@@ -287,6 +317,17 @@ Result<> PinnedMaps::delete_peer(std::uint16_t node_id) {
 
 Result<> PinnedMaps::delete_heard(std::uint16_t node_id) {
   return HeardTable(fd("heard"), "heard").erase(node_id);
+}
+
+Result<> PinnedMaps::delete_withheld(std::uint16_t node_id) {
+  WithheldTable table(fd("withheld"), "withheld");
+  const auto rows = table.dump();
+  if (!rows) return fail(rows.error());
+  for (const auto& [key, value] : *rows) {
+    if (key.node_id != node_id) continue;
+    if (auto erased = table.erase(key); !erased) return erased;
+  }
+  return {};
 }
 
 Result<> PinnedMaps::clear_heard(std::uint16_t node_id, std::uint16_t generations) {

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "loader/base/address.hpp"
@@ -25,10 +26,14 @@ using CidrOwners = std::map<Cidr, sheath_owner>;
 using Peers = std::map<std::uint16_t, sheath_peer>;
 using Heard = std::map<std::uint16_t, sheath_heard>;
 using Endpoints = std::map<IpAddress, sheath_endpoint>;
+using Withheld = std::vector<std::pair<sheath_withheld_key, sheath_withheld>>;
 // By direction, summed over the CPUs.
 using Metrics = std::array<sheath_counters, SHEATH_DIRECTION_COUNT>;
 
 enum class Access { kRead, kWrite };
+
+// kState: all but those that only count or report, which may be missing. They can be lost without harm.
+enum class Which { kAll, kState };
 
 // What the kernel says of a pinned map.
 struct MapInfo {
@@ -45,11 +50,13 @@ struct MapInfo {
 
 class PinnedMaps {
  public:
-  // Opens the maps, making and pinning those that are missing. A pin of another type or layout is an error that names
-  // it. On failure the maps that this call made are gone again.
+  // Opens the maps, making and pinning those that are missing. A pin of another type or layout, which another version
+  // made, is an error that names it; of a map that only counts it is replaced, and counts from zero. On failure the
+  // maps that this call made are gone again.
   static Result<PinnedMaps> create(const std::filesystem::path& bpffs);
-  // nullopt unless all of them are pinned: an incomplete set is one that `create` has to complete.
-  static Result<std::optional<PinnedMaps>> open(const std::filesystem::path& bpffs, Access access);
+  // nullopt unless they are pinned, in the layout that is ours: an incomplete set is one that `create` has to complete.
+  static Result<std::optional<PinnedMaps>> open(const std::filesystem::path& bpffs, Access access,
+                                                Which which = Which::kAll);
   // Some of them that are open already, pinned or not, by name: their tables can be written and read.
   using Fds = std::map<std::string, UniqueFd, std::less<>>;
   static PinnedMaps adopt(Fds fds) { return PinnedMaps(std::move(fds)); }
@@ -59,6 +66,8 @@ class PinnedMaps {
   static Result<std::vector<std::string>> names();
 
   Result<std::vector<MapInfo>> info() const;
+  // Whether all maps are open.
+  bool complete() const;
   // Open as long as this object lives; -1 for a name that is not of `names`.
   int fd(std::string_view name) const;
 
@@ -70,6 +79,8 @@ class PinnedMaps {
   Result<Heard> heard() const;
   Result<Endpoints> endpoints() const;
   Result<Metrics> metrics() const;
+  // By direction, then whether it was dropped, reason and peer.
+  Result<Withheld> withheld() const;
 
   // Add or overwrite; the other entries stay. Not atomic as a whole, each entry is.
   Result<> set_node_ips(const Owners& entries);
@@ -82,6 +93,8 @@ class PinnedMaps {
   Result<> delete_pod_cidr(const Cidr& cidr);
   Result<> delete_peer(std::uint16_t node_id);
   Result<> delete_heard(std::uint16_t node_id);
+  // All entries about a node.
+  Result<> delete_withheld(std::uint16_t node_id);
   Result<> delete_endpoint(const IpAddress& address);
 
   // Takes generations (bit g: generation g) out of what was heard from a node. What is heard in the same instant may

@@ -141,6 +141,36 @@ Result<Dump> dump_metrics(const bpf::PinnedMaps& maps) {
   return dump;
 }
 
+std::string_view direction_of(const sheath_withheld_key& key) {
+  return maps::direction_name(static_cast<sheath_direction>(key.direction));
+}
+
+Result<Dump> dump_withheld(const bpf::PinnedMaps& maps) {
+  const auto entries = maps.withheld();
+  if (!entries) return fail(entries.error());
+  Dump dump{Table({{"PROGRAM"},
+                   {"REASON"},
+                   {"NODE ID", Align::kRight},
+                   {"DROPPED"},
+                   {"PACKETS", Align::kRight},
+                   {"BYTES", Align::kRight}}),
+            Json::array()};
+  for (const auto& [key, value] : *entries) {
+    const auto reason = maps::reason_name(static_cast<sheath_reason>(key.reason));
+    dump.table.add({std::string(direction_of(key)), std::string(reason),
+                    key.node_id == 0 ? "-" : std::to_string(key.node_id), key.dropped != 0 ? "yes" : "no",
+                    std::to_string(value.packets), std::to_string(value.bytes)});
+    dump.json.push_back({{"key", direction_of(key)},
+                         {"reason", reason},
+                         {"node_id", key.node_id},
+                         {"dropped", key.dropped != 0},
+                         {"packets", value.packets},
+                         {"bytes", value.bytes},
+                         {"last_ns", value.last_ns}});
+  }
+  return dump;
+}
+
 Result<Dump> refuse_events(const bpf::PinnedMaps&) {
   return fail(Error::misuse("events is a ring buffer: it has no entries to dump"));
 }
@@ -158,6 +188,7 @@ constexpr std::array kDumpers{
     Dumper{"heard", dump_heard},
     Dumper{"endpoints", dump_endpoints},
     Dumper{"metrics", dump_metrics},
+    Dumper{"withheld", dump_withheld},
     Dumper{"events", refuse_events},
 };
 
@@ -191,8 +222,8 @@ Command map_dump_command() {
           .min_arguments = 1,
           .max_arguments = 1,
           .details =
-              "Shows what is in node_ips, pod_cidrs4, pod_cidrs6, peers, heard, endpoints or metrics. Counters are\n"
-              "summed over the CPUs. `bpftool map dump pinned PIN` shows the same, CPU by CPU.",
+              "Shows what is in node_ips, pod_cidrs4, pod_cidrs6, peers, heard, endpoints, metrics or withheld.\n"
+              "Counters are summed over the CPUs. `bpftool map dump pinned PIN` shows the same, CPU by CPU.",
           .options = {},
           .examples = {{"sheath map dump pod_cidrs4", "which pod CIDR belongs to which node"},
                        {"sheath map dump metrics -o json", "every verdict, counted"}},

@@ -97,9 +97,26 @@ Json peers_json(const engine::Status& status) {
   return list;
 }
 
+Json withheld_json(const engine::Status& status) {
+  auto list = Json::array();
+  for (const auto& entry : status.withheld) {
+    list.push_back({{"program", maps::direction_name(entry.program)},
+                    {"reason", maps::reason_name(entry.reason)},
+                    {"dropped", entry.dropped},
+                    {"node_id", entry.node_id},
+                    {"node", entry.name.empty() ? Json() : Json(entry.name)},
+                    {"packets", entry.packets},
+                    {"bytes", entry.bytes},
+                    {"age_seconds", entry.age.count()}});
+  }
+  return list;
+}
+
 Json backstop_json(const engine::Status& status) {
   if (!status.backstop) return {};
-  return {{"intact", status.backstop->intact}, {"dropped_packets", status.backstop->dropped}};
+  return {{"intact", status.backstop->intact},
+          {"drops", status.strict.value_or(true)},
+          {"packets", status.backstop->packets}};
 }
 
 }  // namespace
@@ -121,6 +138,7 @@ std::string status_json(const engine::Status& status, const std::string& node) {
                     {"programs", programs_json(status)},
                     {"backstop", backstop_json(status)},
                     {"peers", peers_json(status)},
+                    {"withheld", withheld_json(status)},
                     {"counters", status.metrics ? metrics_json(*status.metrics) : Json::object()}});
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/cli/status_view.hpp"
 
+#include <algorithm>
 #include <ctime>
 
 #include "maps/names.hpp"
@@ -54,6 +55,11 @@ std::string key_text(const engine::PeerStatus& peer) {
   return peer.ready ? std::to_string(peer.key_id) : "-";
 }
 
+std::string peer_name(std::uint16_t node_id, const std::string& name) {
+  if (node_id == 0) return "-";
+  return name.empty() ? "node " + std::to_string(node_id) : name;
+}
+
 std::string peers_text(const engine::Status& status, const Style& style) {
   const auto now = static_cast<std::int64_t>(std::time(nullptr));
   Table table({{"ID", Align::kRight},
@@ -91,6 +97,27 @@ std::string counters_text(const engine::Status& status, const Style& style) {
   return section("Verdicts", table);
 }
 
+const maps::ReasonInfo& reason_info(sheath_reason reason) {
+  return *std::ranges::find(maps::reasons(), reason, &maps::ReasonInfo::reason);
+}
+
+std::string withheld_text(const engine::Status& status, bool dropped) {
+  Table table({{"PROGRAM"}, {"REASON"}, {"PEER"}, {"PACKETS", Align::kRight}, {"LAST", Align::kRight}, {"MEANING"}});
+  const auto now = static_cast<std::int64_t>(std::time(nullptr));
+  for (const auto& entry : status.withheld) {
+    if (entry.dropped != dropped) continue;
+    table.add({std::string(maps::direction_name(entry.program)), std::string(maps::reason_name(entry.reason)),
+               peer_name(entry.node_id, entry.name), std::to_string(entry.packets),
+               age_text(now - entry.age.count(), now), std::string(reason_info(entry.reason).doc)});
+  }
+  return section(dropped ? "Dropped" : "Strict mode would drop", table);
+}
+
+// What passed once is of no use to those who are strict now.
+std::string withheld_text(const engine::Status& status) {
+  return (status.strict.value_or(false) ? "" : withheld_text(status, false)) + withheld_text(status, true);
+}
+
 std::string problems_text(const engine::Status& status, const Style& style) {
   if (status.problems.empty()) return "";
   std::string out = "\n" + style.bad("What is wrong") + "\n";
@@ -126,9 +153,9 @@ std::string head_text(const engine::Status& status, const std::string& node, con
   out += field("Pod CIDRs", joined(texts(status.pod_cidrs)));
   if (!status.cluster_cidrs.empty()) out += field("Cluster", joined(texts(status.cluster_cidrs)));
   if (status.backstop) {
-    const auto dropped = status.backstop->dropped;
-    out += field("Backstop", std::to_string(dropped) + (dropped == 1 ? " packet" : " packets") +
-                                 " of pods dropped on devices that are not covered");
+    out += field("Backstop", counted(status.backstop->packets, "packet") + " of pods " +
+                                 (status.strict.value_or(true) ? "dropped" : "passed") +
+                                 " on devices that are not covered");
   }
   return out;
 }
@@ -145,7 +172,7 @@ std::string encryption_text(const engine::Status& status) {
 }
 
 std::string status_text(const engine::Status& status, const std::string& node, const Style& style) {
-  return head_text(status, node, style) + programs_text(status) + peers_text(status, style) +
+  return head_text(status, node, style) + programs_text(status) + peers_text(status, style) + withheld_text(status) +
          counters_text(status, style) + problems_text(status, style);
 }
 

@@ -216,7 +216,8 @@ Result<> Executor::operator()(const plan::DeletePodCidr& step) {
 Result<> Executor::operator()(const plan::DeletePeer& step) {
   const auto opened = maps();
   if (!opened) return fail(opened.error());
-  return (*opened)->delete_peer(step.node_id);
+  if (auto deleted = (*opened)->delete_peer(step.node_id); !deleted) return deleted;
+  return (*opened)->delete_withheld(step.node_id);  // another node may get the ID
 }
 
 Result<> Executor::operator()(const plan::DeleteEndpoint& step) {
@@ -270,7 +271,7 @@ Result<> Executor::operator()(const plan::RemoveMaps&) {
 
 Result<> Executor::operator()(const plan::SetBackstop& step) {
   const auto& backstop = step.backstop;
-  netlink::BackstopRules rules{{}, backstop.own, backstop.cluster, backstop.local};
+  netlink::BackstopRules rules{backstop.drops, {}, backstop.own, backstop.cluster, backstop.local};
   for (const auto& [ifindex, name] : backstop.watched) rules.watched.insert(ifindex);
   return netlink::replace_backstop(rules, plan::digest(backstop));
 }

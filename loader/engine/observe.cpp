@@ -157,10 +157,10 @@ Result<bool> any_map_pinned(const std::filesystem::path& bpffs) {
 }
 
 Result<> observe_maps(const std::filesystem::path& bpffs, plan::Actual& actual) {
-  auto maps = bpf::PinnedMaps::open(bpffs, bpf::Access::kRead);
+  auto maps = bpf::PinnedMaps::open(bpffs, bpf::Access::kRead, bpf::Which::kState);
   if (!maps) return fail(std::move(maps.error()));
   if (*maps) {
-    actual.pins = plan::Pins::kAll;
+    actual.pins = (*maps)->complete() ? plan::Pins::kAll : plan::Pins::kState;
     return read_maps(**maps, actual.maps);
   }
   const auto any = any_map_pinned(bpffs);

@@ -65,12 +65,19 @@ void check_backstop(const Status& status, Problems& out) {
   }
 }
 
+// What would break if the mode were strict from now on.
 void check_counters(const Status& status, Problems& out) {
+  if (status.strict.value_or(false)) return;
+  if (status.backstop && status.backstop->packets != 0) {
+    out.push_back("permissive: " + std::to_string(status.backstop->packets) +
+                  " packets of pods passed on devices that are not covered: strict mode would have dropped them");
+  }
   if (!status.metrics) return;
   std::uint64_t packets = 0;
   for (const auto& counters : *status.metrics) packets += counters.plaintext_passed.packets;
-  if (packets != 0 && !status.strict.value_or(false)) {
-    out.push_back("permissive: " + std::to_string(packets) + " packets passed that strict mode would have dropped");
+  if (packets != 0) {
+    out.push_back("permissive: " + std::to_string(packets) +
+                  " packets passed that strict mode would have dropped (see \"Strict mode would drop\")");
   }
 }
 

@@ -153,20 +153,37 @@ void add_own(const Observation& seen, Status& status) {
 // As the programs that are there say, and the configuration does not forbid.
 Result<> add_backstop(const Observation& seen, const state::Config& config, Status& status) {
   status.backstop = seen.backstop;
-  if (!config.backstop || !status.strict.value_or(false) || status.cluster_cidrs.empty()) return {};
+  if (!config.backstop || !status.strict || status.cluster_cidrs.empty()) return {};
   const auto possible = netlink::has_nf_tables();
   if (!possible) return fail(possible.error());
   status.backstop_expected = *possible;
   return {};
 }
 
-Result<> add_metrics(const state::Config& config, Status& status) {
+WithheldStatus to_status(const sheath_withheld_key& key, const sheath_withheld& value, const Status& status) {
+  const auto peer = std::ranges::find(status.peers, key.node_id, &PeerStatus::node_id);
+  const std::chrono::nanoseconds last{static_cast<std::int64_t>(value.last_ns)};
+  const auto age = std::chrono::steady_clock::now().time_since_epoch() - last;
+  return {static_cast<sheath_direction>(key.direction),
+          static_cast<sheath_reason>(key.reason),
+          key.dropped != 0,
+          key.node_id,
+          peer == status.peers.end() ? "" : peer->name,
+          value.packets,
+          value.bytes,
+          std::chrono::duration_cast<std::chrono::seconds>(age)};
+}
+
+Result<> add_counts(const state::Config& config, Status& status) {
   const auto maps = bpf::PinnedMaps::open(config.paths.bpffs, bpf::Access::kRead);
   if (!maps) return fail(maps.error());
   if (!*maps) return {};
   auto metrics = (*maps)->metrics();
   if (!metrics) return fail(std::move(metrics.error()));
   status.metrics = *metrics;
+  const auto withheld = (*maps)->withheld();
+  if (!withheld) return fail(withheld.error());
+  for (const auto& [key, value] : *withheld) status.withheld.push_back(to_status(key, value, status));
   return {};
 }
 
@@ -210,7 +227,7 @@ Result<Status> observe_status(const state::Config& config) {
   add_own(*seen, status);
   add_peers(*seen, node_names(config), status);
   if (auto done = add_backstop(*seen, config, status); !done) return fail(std::move(done.error()));
-  if (auto done = add_metrics(config, status); !done) return fail(std::move(done.error()));
+  if (auto done = add_counts(config, status); !done) return fail(std::move(done.error()));
   if (status.installed) status.problems = find_problems(status, expected_uplinks(*socket, config));
   return status;
 }

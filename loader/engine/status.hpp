@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -76,6 +77,18 @@ struct EndpointStatus {
   plan::MacAddress pod_mac{};
 };
 
+// What may not go in plaintext and was dropped, or passed because the mode was permissive, by whom it concerns.
+struct WithheldStatus {
+  sheath_direction program = SHEATH_DIRECTION_uplink_egress;
+  sheath_reason reason = SHEATH_REASON_no_key;  // strict mode's
+  bool dropped = false;
+  std::uint16_t node_id = 0;  // 0: no node that is known
+  std::string name;           // as in PeerStatus
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;
+  std::chrono::seconds age{};  // since the last one
+};
+
 // What runs on this node, from pins and kernel alone; the configuration says only where the pins are, and which uplinks
 // should be covered.
 struct Status {
@@ -93,6 +106,7 @@ struct Status {
   std::vector<PeerStatus> peers;  // by node ID
   std::vector<EndpointStatus> endpoints;
   std::optional<bpf::Metrics> metrics;
+  std::vector<WithheldStatus> withheld;  // by program
   std::optional<netlink::BackstopReport> backstop;
   bool backstop_expected = false;
   // Why something is not encrypted that should be, a line each; empty: all is well, or nothing is installed.

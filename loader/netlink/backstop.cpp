@@ -193,7 +193,7 @@ std::vector<Message> encode_rules(const BackstopRules& rules) {
   for (const auto& cidr : rules.cluster) {
     out.push_back(Rule("leaving").from(cidr).verdict(NFT_GOTO, "to_pods"));
     out.push_back(Rule("arriving").from(cidr).verdict(NFT_GOTO, "to_pods"));
-    out.push_back(Rule("to_pods").to(cidr).count().verdict(NF_DROP));
+    out.push_back(Rule("to_pods").to(cidr).count().verdict(rules.drops ? NF_DROP : NF_ACCEPT));
   }
   return out;
 }
@@ -233,7 +233,7 @@ Result<std::uint64_t> counted(const Attributes& rule) {
 
 struct Rules {
   std::uint32_t number = 0;
-  std::uint64_t dropped = 0;
+  std::uint64_t packets = 0;
 };
 
 Result<Rules> read_rules(Socket& socket) {
@@ -250,7 +250,7 @@ Result<Rules> read_rules(Socket& socket) {
         const auto packets = counted(rule->attributes);
         if (!packets) return fail(packets.error());
         out.number += 1;
-        out.dropped += *packets;
+        out.packets += *packets;
         return {};
       });
   if (!done) return fail(Error(done.error()).context("list the rules of nft table inet sheath"));
@@ -288,7 +288,7 @@ Result<std::optional<BackstopReport>> find_backstop() {
     if (!rules) return fail(rules.error());
     const auto tag = tag_of(table.user_data);
     BackstopReport report;
-    report.dropped = rules->dropped;
+    report.packets = rules->packets;
     if (!tag) return report;
     report.digest = tag->digest;
     report.intact = tag->rules == rules->number && !table.dormant;

@@ -19,6 +19,7 @@ namespace sheath::netlink {
 inline constexpr const char* kBackstopTable = "sheath";
 
 struct BackstopRules {
+  bool drops = true;                // false: what they are about is counted, and passes
   std::set<std::uint32_t> watched;  // devices by their index: nothing is dropped there
   std::set<std::string> own;        // nor there
   std::set<Cidr> cluster;           // where pods are
@@ -29,7 +30,7 @@ struct BackstopRules {
 struct BackstopReport {
   std::uint64_t digest = 0;   // as it was given to replace_backstop()
   bool intact = false;        // all rules are there, and the table is not switched off
-  std::uint64_t dropped = 0;  // packets
+  std::uint64_t packets = 0;  // dropped, or counted
 };
 
 // nullopt: there is none. Loads no kernel module.

@@ -26,6 +26,7 @@ class Hash {
 std::uint64_t digest(const Backstop& backstop) {
   Hash hash;
   hash.add(kLayout);
+  if (!backstop.drops) hash.add("counts");
   for (const auto& [ifindex, name] : backstop.watched) hash.add(std::to_string(ifindex));
   hash.add("");
   for (const auto& name : backstop.own) hash.add(name);

@@ -14,6 +14,7 @@ namespace sheath::plan {
 // these. So an uplink or overlay that comes later, or comes back under its old name, carries none of them in plaintext
 // before it is covered.
 struct Backstop {
+  bool drops = true;                             // false: only counts them, in permissive mode
   std::map<std::uint32_t, std::string> watched;  // uplinks and overlays by their index; the name is for people
   std::set<std::string> own;                     // Sheath's devices, and lo
   std::set<Cidr> cluster;                        // where pods are

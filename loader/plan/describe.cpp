@@ -236,8 +236,12 @@ class Describer {
     for (const auto& name : step.backstop.own) devices += (devices.empty() ? "" : ", ") + name;
     const auto cluster = joined(step.backstop.cluster), local = joined(step.backstop.local);
     return {"set-backstop",
-            "drop what pods of " + cluster + " send to each other on devices other than " + devices,
-            {{"devices", devices}, {"cluster", cluster}, {"local", local}}};
+            std::string(step.backstop.drops ? "drop" : "count") + " what pods of " + cluster +
+                " send to each other on devices other than " + devices,
+            {{"action", step.backstop.drops ? "drop" : "count"},
+             {"devices", devices},
+             {"cluster", cluster},
+             {"local", local}}};
   }
   StepDescription operator()(const RemoveBackstop&) const {
     return {"remove-backstop", "remove nft table inet sheath", {}};

@@ -92,7 +92,7 @@ bool can_receive(const Inputs& in, const state::Node& peer, std::uint16_t id) {
   if (in.config.mode == state::Mode::kStrict || in.actual.shaken_hands.contains(*peer.wireguard_key)) return true;
   const auto entry = in.actual.maps.peers.find(id);
   const bool is_sent_to = entry != in.actual.maps.peers.end() && entry->second.ready;
-  return is_sent_to && in.actual.pins == Pins::kAll && in.actual.tunnel &&
+  return is_sent_to && has_state(in.actual.pins) && in.actual.tunnel &&
          in.actual.tunnel->peers.contains(*peer.wireguard_key);
 }
 
@@ -150,7 +150,7 @@ void add_ipsec(const Inputs& in, const Peers& peers, const NodeIds& ids, const N
                                " of a family that this node has");
   }
   const auto& own = own_node(in);
-  const bool lost = in.actual.pins != Pins::kAll;
+  const bool lost = !has_state(in.actual.pins);
   const auto& seen = lost ? IpsecActual{} : in.actual.ipsec;
   const auto mtu = desired.ipsec->mtu;
   desired.ipsec = build_ipsec(own, *in.ipsec, inputs, seen, lost ? Maps{} : in.actual.maps);
@@ -360,13 +360,14 @@ Result<> check_sizes(const Maps& maps) {
 }
 
 void add_backstop(const Inputs& in, Desired& desired) {
-  if (in.config.mode != state::Mode::kStrict || !in.config.backstop || in.config.cluster_pod_cidrs.empty()) return;
+  if (!in.config.backstop || in.config.cluster_pod_cidrs.empty()) return;
   if (!in.facts.has_nf_tables) {
     desired.warnings.emplace_back(
         "this kernel has no nf_tables: a device that comes later is not closed to pods before apply runs again");
     return;
   }
   Backstop backstop;
+  backstop.drops = in.config.mode == state::Mode::kStrict;
   for (const auto& uplink : in.facts.uplinks) backstop.watched[uplink.ifindex] = uplink.name;
   for (const auto& overlay : in.facts.overlays) {
     if (is_to_be_covered(in, overlay)) backstop.watched[overlay.ifindex] = overlay.name;

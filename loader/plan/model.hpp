@@ -198,8 +198,14 @@ struct Desired {
 };
 
 // How many of the maps are pinned. Programs hold on to the maps they were loaded with, so with anything but kAll the
-// attached ones look things up where nobody writes any more.
-enum class Pins : std::uint8_t { kNone, kSome, kAll };
+// attached ones look things up, or count, where nobody writes or reads any more. kState: only maps that count are
+// missing, as they are after an upgrade to a version that counts more.
+enum class Pins : std::uint8_t { kNone, kSome, kState, kAll };
+
+// What the maps say is what the programs go by.
+constexpr bool has_state(Pins pins) {
+  return pins == Pins::kState || pins == Pins::kAll;
+}
 
 struct Actual {
   Pins pins = Pins::kNone;

@@ -35,6 +35,7 @@ class Planner {
       programs_ = actual.programs;
       return;
     }
+    if (has_state(actual.pins)) return;
     // Without the maps nobody knows which states were in use: all of them go, and none of their keys comes back.
     flush_ = !ipsec_.states.empty() || !ipsec_.policies.empty();
     if (!flush_) return;
@@ -45,7 +46,7 @@ class Planner {
 
   Plan make() {
     close();
-    set_backstop();
+    close_backstop();
     name_owners();
     make_devices();
     publish();
@@ -56,7 +57,7 @@ class Planner {
     ready_peers();
     set_endpoints();
     attach_programs();
-    remove_backstop();
+    open_backstop();
     move_owners();
     unready_peers();
     remove_crypto();
@@ -108,13 +109,17 @@ class Planner {
     plan_.emplace_back(std::move(fence));
   }
 
-  // Behind the closing: what it lets pass is watched. And not before the programs are permissive is it taken away.
-  void set_backstop() {
-    if (desired_.backstop && actual_.backstop != digest(*desired_.backstop))
-      plan_.emplace_back(SetBackstop{*desired_.backstop});
+  // Behind the closing: what it lets pass is watched. And not before the programs are permissive is it opened.
+  void close_backstop() {
+    if (desired_.backstop && desired_.backstop->drops) set_backstop();
   }
 
-  void remove_backstop() {
+  void set_backstop() {
+    if (actual_.backstop != digest(*desired_.backstop)) plan_.emplace_back(SetBackstop{*desired_.backstop});
+  }
+
+  void open_backstop() {
+    if (desired_.backstop && !desired_.backstop->drops) set_backstop();
     if (!desired_.backstop && actual_.backstop) plan_.emplace_back(RemoveBackstop{});
   }
 

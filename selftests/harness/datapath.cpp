@@ -130,6 +130,25 @@ void Datapath::forget(std::uint32_t node_id) {
   if (bpf_map_delete_elem(map("heard"), &node_id) != 0 && errno != ENOENT) give_up("heard", errno);
 }
 
+sheath_withheld Datapath::withheld(const sheath_withheld_key& key) const {
+  sheath_withheld value{};
+  if (bpf_map_lookup_elem(map("withheld"), &key, &value) != 0 && errno != ENOENT) give_up("withheld", errno);
+  return value;
+}
+
+std::uint64_t Datapath::withheld_packets() const {
+  std::uint64_t packets = 0;
+  sheath_withheld_key key{};
+  sheath_withheld_key next{};
+  const sheath_withheld_key* previous = nullptr;
+  while (bpf_map_get_next_key(map("withheld"), previous, &next) == 0) {
+    packets += withheld(next).packets;
+    key = next;
+    previous = &key;
+  }
+  return packets;
+}
+
 Datapath::Object Datapath::load(sheath_direction direction) const {
   Object object(open_object(kPrograms[direction].bytes));
   bpf_map* map = nullptr;

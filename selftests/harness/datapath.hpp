@@ -57,6 +57,10 @@ class Datapath {
 
   // Sums over all CPUs.
   sheath_counters counters(sheath_direction direction) const;
+  // What the map `withheld` has under a key; zeros where it has nothing.
+  sheath_withheld withheld(const sheath_withheld_key& key) const;
+  // Packets of all its entries.
+  std::uint64_t withheld_packets() const;
   // Descriptor of the program, loaded now if it was not.
   int program(sheath_direction direction);
   // The reports that came since the last call, or the last run().

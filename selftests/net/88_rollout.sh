@@ -29,6 +29,12 @@ pass_all "accept both" permissive
 check_above "$CLUSTER_ENCRYPTION, accept both: plaintext is sent and counted" 0 \
   "$(metric kind-worker uplink_egress plaintext_passed)"
 
+check_equal "$CLUSTER_ENCRYPTION, accept both: the first node says what strict mode would drop of what it sends, by peer" \
+  "kind-worker no_key kind-worker2 no_key kind-worker3 no_key" \
+  "$(sheath_on kind-control-plane status -o json 2>/dev/null |
+    jq -r '[.withheld[] | select(.program == "uplink_egress" and .dropped == false) | .node + " " + .reason] | sort | join(" ")')"
+check_match "$CLUSTER_ENCRYPTION, accept both: and in words" 'uplink_egress +no_key +kind-worker2 ' \
+  "$(sheath_on kind-control-plane status 2>/dev/null | sed -n '/^Strict mode would drop/,/^$/p')"
 check_match "$CLUSTER_ENCRYPTION, accept both: the first node says whom it waits for" 'kind-worker3' \
   "$(sheath_on kind-control-plane apply --mode permissive -o json 2>/dev/null | jq -r '(.waiting_for_key + .waits)[]')"
 

@@ -229,7 +229,12 @@ TEST_CASE("engine: a healthy node has no problem, and each thing that is missing
           s.strict = false;
           s.metrics.emplace();
           (*s.metrics)[0].plaintext_passed.packets = 4;
-        }) == "permissive: 4 packets passed that strict mode would have dropped");
+        }) == "permissive: 4 packets passed that strict mode would have dropped (see \"Strict mode would drop\")");
+  CHECK(problem_of([](Status& s) {
+          s.strict = false;
+          s.backstop = {1, true, 5};
+        }) ==
+        "permissive: 5 packets of pods passed on devices that are not covered: strict mode would have dropped them");
 }
 
 }  // namespace sheath::engine

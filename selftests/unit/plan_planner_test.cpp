@@ -194,7 +194,8 @@ TEST_CASE("plan: in permissive mode the programs come last and nothing is fenced
   const auto plan = scene.plan({});
   CHECK(std::holds_alternative<CreateMaps>(plan.front()));
   CHECK(steps_of<Fence>(plan).empty());
-  CHECK(std::get<Attach>(plan.at(plan.size() - 2)).where.program == SHEATH_DIRECTION_uplink_ingress);
+  CHECK(std::get<Attach>(plan.at(plan.size() - 3)).where.program == SHEATH_DIRECTION_uplink_ingress);
+  CHECK_FALSE(std::get<SetBackstop>(plan.at(plan.size() - 2)).backstop.drops);
   CHECK(std::holds_alternative<SendProbes>(plan.back()));
 }
 
@@ -305,7 +306,7 @@ TEST_CASE("plan: a prefix that moves goes to its new peer in one step, and one t
   }
 }
 
-TEST_CASE("plan: switching modes replaces programs, and puts up or takes down the backstop") {
+TEST_CASE("plan: switching modes replaces programs, and the backstop drops or counts") {
   Scene scene;
   const auto strict = scene.applied();
   scene.config.mode = state::Mode::kPermissive;
@@ -358,7 +359,7 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "plan: the backstop lets pass what is watched; it comes after the closing, and goes after permissive mode came") {
+    "plan: the backstop lets pass what is watched; it comes after the closing, and opens after permissive mode came") {
   Scene scene;
   const auto virgin = scene.plan({});
   REQUIRE(std::holds_alternative<Fence>(virgin[0]));
@@ -390,8 +391,13 @@ TEST_CASE(
 
   scene.config.mode = state::Mode::kPermissive;
   const auto opening = scene.plan(node);
-  CHECK(std::holds_alternative<RemoveBackstop>(opening.back()));
+  CHECK_FALSE(std::get<SetBackstop>(opening.back()).backstop.drops);
   CHECK(steps_of<Attach>(opening).size() + 1 == opening.size());
+  CHECK(texts(opening).back().starts_with("count what pods of"));
+  CHECK(scene.plan(apply_all(node, opening)).empty());
+
+  scene.config.backstop = false;
+  CHECK(std::holds_alternative<RemoveBackstop>(scene.plan(node).back()));
   CHECK(steps_of<RemoveBackstop>(make_unload_plan(node)).size() == 1);
 }
 
@@ -472,6 +478,17 @@ TEST_CASE("plan: maps of which one pin is lost are made again, and every program
   CHECK(std::get<Fence>(plan.front()).programs.size() == 2);
   CHECK(steps_of<Attach>(plan).size() == 1);  // tunnel_ingress; the fence has the others, with the tunnel there is
   CHECK(first_of<Attach>(plan) < first_of<SetPeer>(plan));
+}
+
+TEST_CASE("plan: maps that only count are made again, and every program loaded on them, but no key is given up") {
+  const Scene scene;
+  auto actual = scene.applied();
+  actual.pins = Pins::kState;
+  const auto plan = scene.plan(actual);
+  CHECK(std::get<Fence>(plan.front()).programs.size() == 2);
+  CHECK(std::get<Fence>(plan.front()).maps == Maps{});
+  CHECK(steps_of<Attach>(plan).size() == 1);
+  CHECK(plan.size() == 2);
 }
 
 TEST_CASE("plan: encryption none removes everything and publishes an object without key") {

@@ -15,7 +15,8 @@ using namespace sheath::netlink;
 namespace {
 
 BackstopRules rules() {
-  return {{1},
+  return {true,
+          {1},
           {"eth0"},
           {*Cidr::parse("10.244.0.0/16"), *Cidr::parse("fd00:10:244::/48")},
           {*Cidr::parse("10.244.1.0/24"), *Cidr::parse("fd00:10:244:1::/64")}};
@@ -41,12 +42,16 @@ TEST_CASE("live backstop: it is written, found, replaced and removed") {
   REQUIRE(replace_backstop(rules(), 4711));
   CHECK(report().digest == 4711);
   CHECK(report().intact);
-  CHECK(report().dropped == 0);
+  CHECK(report().packets == 0);
   CHECK(list_forward_filters()->empty());
   REQUIRE(replace_backstop(rules(), 4712));
   CHECK(report().digest == 4712);
   nft("list table inet sheath | grep -q 'oifname \"eth0\" accept'");
   nft("list table inet sheath | grep -q 'ip6 daddr fd00:10:244::/48 counter packets 0 bytes 0 drop'");
+  auto counting = rules();
+  counting.drops = false;
+  REQUIRE(replace_backstop(counting, 4713));
+  nft("list table inet sheath | grep -q 'ip6 daddr fd00:10:244::/48 counter packets 0 bytes 0 accept'");
   REQUIRE(remove_backstop());
   CHECK_FALSE(find_backstop()->has_value());
 }

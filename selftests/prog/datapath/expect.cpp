@@ -34,6 +34,19 @@ void expect_report(const sheath_event& event, sheath_direction direction, const 
   CHECK(event.time_ns > 0);
 }
 
+bool is_withheld(const Expected& expected) {
+  return expected.reason == SHEATH_REASON_plaintext_passed ||
+         maps::reasons()[expected.reason].verdict == SHEATH_VERDICT_drop;
+}
+
+sheath_withheld_key withheld_key(sheath_direction direction, const Expected& expected) {
+  return {expected.node_id,
+          static_cast<std::uint8_t>(direction),
+          static_cast<std::uint8_t>(expected.strict_reason),
+          static_cast<std::uint8_t>(expected.reason == SHEATH_REASON_plaintext_passed ? 0 : 1),
+          {}};
+}
+
 }  // namespace
 
 Expected passes(sheath_reason reason, std::uint16_t node_id) {
@@ -68,10 +81,18 @@ bool is_reported(sheath_reason reason) {
 Outcome expect_outcome(Datapath& datapath, sheath_direction direction, const Bytes& packet, const Expected& expected,
                        const Context& context) {
   const sheath_counters before = datapath.counters(direction);
+  const sheath_withheld_key key = withheld_key(direction, expected);
+  const sheath_withheld known = datapath.withheld(key);
+  const std::uint64_t all_withheld = datapath.withheld_packets();
   Outcome outcome = datapath.run(direction, packet, context);
   CHECK(outcome.action == expected.action);
   CHECK(outcome.mark == expected.mark);
   expect_counters(before, datapath.counters(direction), expected.reason, packet.size());
+  const std::uint64_t more = is_withheld(expected) ? 1 : 0;
+  CHECK(datapath.withheld(key).packets - known.packets == more);
+  CHECK(datapath.withheld(key).bytes - known.bytes == more * packet.size());
+  CHECK(datapath.withheld(key).last_ns >= known.last_ns + more);
+  CHECK(datapath.withheld_packets() - all_withheld == more);
   REQUIRE(outcome.events.size() == (is_reported(expected.reason) ? 1 : 0));
   if (!outcome.events.empty()) expect_report(outcome.events[0], direction, expected, packet.size());
   return outcome;

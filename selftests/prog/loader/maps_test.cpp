@@ -42,7 +42,7 @@ TEST_CASE("maps: created ones are pinned, with types that bpftool can read") {
   auto maps = create(bpffs);
   const auto info = maps.info();
   REQUIRE(info);
-  CHECK(info->size() == 8);
+  CHECK(info->size() == 9);
   for (const auto& map : *info) {
     CAPTURE(map.name);
     CHECK(std::filesystem::exists(bpffs / map.name));
@@ -145,6 +145,50 @@ TEST_CASE("maps: creating again keeps what is in them, and completes a half-made
   auto maps = create(bpffs);
   CHECK(maps.peers()->size() == 1);
   CHECK(std::filesystem::exists(bpffs / "metrics"));
+}
+
+TEST_CASE("maps: one that only counts may be missing, or of another layout, and is made anew: the others stay") {
+  const auto bpffs = new_pin_folder();
+  REQUIRE(create(bpffs).set_peers({{1, {0x10e00, SHEATH_PEER_ready, {}, SHEATH_NODE_TRAFFIC_plain}}}));
+  for (const std::string name : {"metrics", "withheld"}) {
+    CAPTURE(name);
+    REQUIRE(std::filesystem::remove(bpffs / name));
+    const auto state = PinnedMaps::open(bpffs, Access::kRead, Which::kState);
+    REQUIRE(state->has_value());
+    CHECK_FALSE((*state)->complete());
+    CHECK((*state)->peers()->size() == 1);
+    REQUIRE(test::run("bpftool map create " + (bpffs / name).string() + " type hash key 4 value 16 entries 10 name x"));
+    CHECK_FALSE(PinnedMaps::open(bpffs, Access::kRead)->has_value());
+    CHECK_FALSE((*PinnedMaps::open(bpffs, Access::kRead, Which::kState))->complete());
+    const auto maps = create(bpffs);
+    CHECK(maps.complete());
+    CHECK(maps.peers()->size() == 1);
+    CHECK(maps.metrics());
+    CHECK(maps.withheld()->empty());
+  }
+  REQUIRE(std::filesystem::remove(bpffs / "peers"));
+  CHECK_FALSE(PinnedMaps::open(bpffs, Access::kRead, Which::kState)->has_value());
+}
+
+TEST_CASE("maps: what was withheld is read in order, and forgotten node by node") {
+  auto maps = create(new_pin_folder());
+  const sheath_withheld_key keys[] = {{7, SHEATH_DIRECTION_uplink_ingress, SHEATH_REASON_plaintext_ingress, 1, {}},
+                                      {8, SHEATH_DIRECTION_uplink_egress, SHEATH_REASON_no_key, 0, {}},
+                                      {7, SHEATH_DIRECTION_uplink_egress, SHEATH_REASON_no_key, 1, {}}};
+  for (const auto& key : keys) {
+    const sheath_withheld value{3, 300, 5};
+    REQUIRE(bpf_map_update_elem(maps.fd("withheld"), &key, &value, BPF_ANY) == 0);
+  }
+  const auto all = maps.withheld();
+  REQUIRE(all);
+  REQUIRE(all->size() == 3);
+  CHECK((*all)[0].first.node_id == 8);
+  CHECK((*all)[1].first.direction == SHEATH_DIRECTION_uplink_egress);
+  CHECK((*all)[2].second.bytes == 300);
+  REQUIRE(maps.delete_withheld(7));
+  const auto rest = maps.withheld();
+  REQUIRE(rest->size() == 1);
+  CHECK((*rest)[0].first.node_id == 8);
 }
 
 TEST_CASE("maps: a pin of another layout is named and left alone, and nothing is made beside it") {
