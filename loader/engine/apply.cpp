@@ -26,14 +26,15 @@ constexpr std::chrono::milliseconds kPollInterval{250};
 struct Session {
   const state::Config& config;
   bool dry_run;
+  const KeptNodes* nodes;
   netlink::Socket socket;
 };
 
-Result<Session> open_session(const state::Config& config, bool dry_run) {
+Result<Session> open_session(const state::Config& config, bool dry_run, const KeptNodes* nodes = nullptr) {
   if (auto allowed = check_privileges(); !allowed) return fail(std::move(allowed.error()));
   auto socket = netlink::Socket::open(NETLINK_ROUTE);
   if (!socket) return fail(std::move(socket.error()));
-  return Session{config, dry_run, std::move(*socket)};
+  return Session{config, dry_run, nodes, std::move(*socket)};
 }
 
 // The public half, all zeros where there is no key and none may be made. Nothing is made before the rest of the input
@@ -76,24 +77,46 @@ bool says_it_encrypts(const state::Config& config, std::span<const state::NodeOb
   });
 }
 
+// An own object that is missing is no other's fault, and comes up later.
+Result<> check_objects(const state::Config& config, std::span<const state::NodeObject> objects,
+                       std::span<const IpAddress> addresses) {
+  auto own = state::own_node(config, objects, addresses);
+  if (!own) {
+    own.emplace();
+    own->name = config.node_name;
+  }
+  const auto cluster = state::make_cluster(config, objects, *own);
+  if (!cluster) return fail(cluster.error());
+  return {};
+}
+
+Result<std::vector<state::NodeObject>> read_objects(const Session& session, state::NodeSource& source,
+                                                    std::span<const IpAddress> addresses) {
+  if (session.nodes == nullptr) return source.read();
+  return session.nodes->good.read(source, [&](std::span<const state::NodeObject> objects) {
+    return check_objects(session.config, objects, addresses);
+  });
+}
+
 Result<Input> read_input(const Session& session, const plan::Facts& facts, const IpsecMaterial* ipsec) {
-  const auto source = state::make_node_source(session.config);
-  if (!source) return fail(source.error());
-  const auto objects = (*source)->read();
-  if (!objects) return fail(objects.error());
+  const auto made = state::make_node_source(session.config);
+  if (!made) return fail(made.error());
+  auto& source = session.nodes == nullptr ? **made : session.nodes->source;
 
   std::vector<IpAddress> addresses;
   for (const auto& uplink : facts.uplinks) {
     addresses.insert(addresses.end(), uplink.addresses.begin(), uplink.addresses.end());
   }
+  const auto objects = read_objects(session, source, addresses);
+  if (!objects) return fail(objects.error());
   auto own = state::own_node(session.config, *objects, addresses);
   if (!own) return fail(std::move(own.error()));
   if (auto done = add_own_key(session, *objects, ipsec, *own); !done) return fail(std::move(done.error()));
   auto cluster = state::make_cluster(session.config, *objects, *own);
   if (!cluster) return fail(std::move(cluster.error()));
-  auto published = (*source)->publication(*own);
+  auto published = source.publication(*own);
   own->node_encryption = true;
-  auto encrypting = (*source)->publication(*own);
+  auto encrypting = source.publication(*own);
   return Input{std::move(cluster->nodes),
                {published.path.string(), std::move(published.content)},
                {encrypting.path.string(), std::move(encrypting.content)},
@@ -259,7 +282,7 @@ Result<Report> apply_locked(Session& session, std::size_t steps_done = 0) {
 }  // namespace
 
 Result<Report> apply(const state::Config& config, const ApplyOptions& options) {
-  auto session = open_session(config, options.dry_run);
+  auto session = open_session(config, options.dry_run, options.nodes);
   if (!session) return fail(std::move(session.error()));
   if (options.dry_run) return apply_once(*session);
 

@@ -9,15 +9,25 @@
 #include "loader/base/result.hpp"
 #include "loader/plan/step.hpp"
 #include "loader/state/config.hpp"
+#include "loader/state/good_nodes.hpp"
+#include "loader/state/node_source.hpp"
 
 // Brings this node (this thread's network namespace) to what configuration and node objects ask for, or back.
 namespace sheath::engine {
+
+// Where an agent has its node objects from, and what it keeps of them. Both have to outlive the call.
+struct KeptNodes {
+  state::NodeSource& source;
+  state::GoodNodes& good;
+};
 
 struct ApplyOptions {
   bool dry_run = false;  // plans and changes nothing; a key that does not exist yet is not made
   // How long to stay, applying again and again, until every peer has a key and no rotation is on its way. 0: not at
   // all.
   std::chrono::milliseconds wait{0};
+  // Null: all node objects of the configuration's source have to be good.
+  const KeptNodes* nodes = nullptr;
 };
 
 struct Report {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <optional>
 #include <system_error>
@@ -57,7 +59,7 @@ Result<> mark_published(const fs::path& path, std::vector<NodeObject>& objects) 
   return {};
 }
 
-Result<std::vector<NodeObject>> read_one(const fs::path& path) {
+Result<std::vector<NodeObject>> read_one(const fs::path& path, std::vector<BadObject>* bad = nullptr) {
   std::error_code code;
   const auto status = fs::status(path, code);
   // Whoever reads a FIFO or a device waits for ever.
@@ -66,9 +68,10 @@ Result<std::vector<NodeObject>> read_one(const fs::path& path) {
   }
   const auto content = read_file(path, kMaxFile);
   if (!content) return fail(content.error());
-  auto objects = parse_node_objects(*content, *format_of(path), path.string());
+  auto objects = parse_node_objects(*content, *format_of(path), path.string(), bad);
   if (!objects) return objects;
-  if (is_published(path)) {
+  const bool all_bad = bad != nullptr && !bad->empty() && objects->empty();
+  if (is_published(path) && !all_bad) {
     if (auto marked = mark_published(path, *objects); !marked) return fail(std::move(marked.error()));
   }
   return objects;
@@ -84,7 +87,52 @@ Result<std::vector<NodeObject>> read_all(const std::vector<fs::path>& files) {
   return out;
 }
 
+// Another one after each change of the file's content or of what the name stands for; empty when it cannot be told.
+std::string stamp_of(const fs::path& path) {
+  struct stat file{};
+  if (stat(path.c_str(), &file) != 0) return {};
+  const auto time = [](const timespec& moment) {
+    return std::to_string(moment.tv_sec) + "." + std::to_string(moment.tv_nsec);
+  };
+  return std::to_string(file.st_dev) + " " + std::to_string(file.st_ino) + " " + std::to_string(file.st_size) + " " +
+         time(file.st_mtim) + " " + time(file.st_ctim);
+}
+
+NodeFile read_tolerantly(const fs::path& path) {
+  NodeFile out{path.string(), {}, {}, std::nullopt};
+  auto objects = read_one(path, &out.bad);
+  if (objects) {
+    out.objects = std::move(*objects);
+    return out;
+  }
+  out.bad.clear();
+  out.unreadable = std::move(objects.error());
+  return out;
+}
+
 }  // namespace
+
+Result<std::vector<NodeFile>> FileSource::read_each() {
+  const auto files = list(folder_);
+  if (!files) return fail(files.error());
+  std::map<fs::path, Known> now;
+  std::vector<NodeFile> out;
+  for (const auto& path : *files) {
+    // Taken first: what is written while it is read makes another one.
+    auto stamp = stamp_of(path);
+    const auto known = known_.find(path);
+    const bool unchanged = known != known_.end() && !stamp.empty() && known->second.stamp == stamp;
+    out.push_back(unchanged ? std::move(known->second.file) : read_tolerantly(path));
+    const bool vanished = out.back().unreadable && out.back().unreadable->error_number() == ENOENT;
+    if (vanished) {
+      out.pop_back();
+    } else if (!out.back().unreadable) {
+      now.emplace(path, Known{std::move(stamp), out.back()});
+    }
+  }
+  known_ = std::move(now);
+  return out;
+}
 
 Result<std::vector<NodeObject>> FileSource::read() {
   for (int attempt = 1;; ++attempt) {

@@ -37,7 +37,7 @@ Result<ObjectKind> object_kind(const std::string& kind, const std::string& api_v
 
 class FileParser {
  public:
-  explicit FileParser(std::string file) : file_(std::move(file)) {}
+  FileParser(std::string file, std::vector<BadObject>* bad) : file_(std::move(file)), bad_(bad) {}
 
   Result<> read_document(const Value& document) {
     if (document.kind != Kind::kMap) {
@@ -47,7 +47,7 @@ class FileParser {
     const auto kind = text_member({&document, ""}, "kind");
     if (!kind) return fail(Error(kind.error()).context(at_line(document)));
     if (std::ranges::find(kListKinds, *kind) != kListKinds.end()) return read_list(document, *kind);
-    return read_object(document, at_line(document) + ": ", "");
+    return take_object(document, at_line(document) + ": ", "");
   }
 
   std::vector<NodeObject> take() { return std::move(objects_); }
@@ -68,9 +68,21 @@ class FileParser {
     const auto items = elements({&list, ""}, "items", Kind::kMap);
     if (!items) return fail(Error(items.error()).context(place));
     for (const auto& item : *items) {
-      if (auto read = read_object(*item.value, at_line(*item.value) + ": " + item.path + ": ", kind); !read)
+      if (auto read = take_object(*item.value, at_line(*item.value) + ": " + item.path + ": ", kind); !read)
         return read;
     }
+    return {};
+  }
+
+  std::string where(std::string_view kind, const std::string& name) const {
+    return file_ + ": " + std::string(kind) + "/" + name;
+  }
+
+  Result<> take_object(const Value& value, const std::string& place, std::string_view list_kind) {
+    auto read = read_object(value, place, list_kind);
+    if (read || bad_ == nullptr) return read;
+    const auto kind = kind_of(value, list_kind);
+    bad_->push_back({where(kind ? *kind : "object", name_or_unknown(value)), std::move(read.error())});
     return {};
   }
 
@@ -85,8 +97,8 @@ class FileParser {
     if (!type) return fail(Error::misuse(place + type.error().what()));
     auto node = *type == ObjectKind::kNode ? read_node(value) : read_cilium_node(value);
     if (!node) return fail(std::move(node.error()).context(label));
-    auto where = file_ + ": " + *kind + "/" + node->name;
-    objects_.push_back({*type, *std::move(node), std::move(where)});
+    auto name = where(*kind, node->name);
+    objects_.push_back({*type, *std::move(node), std::move(name)});
     return {};
   }
 
@@ -97,18 +109,19 @@ class FileParser {
   }
 
   std::string file_;
+  std::vector<BadObject>* bad_;
   std::vector<NodeObject> objects_;
 };
 
 }  // namespace
 
 Result<std::vector<NodeObject>> parse_node_objects(std::string_view content, DocumentFormat format,
-                                                   const std::string& file) {
+                                                   const std::string& file, std::vector<BadObject>* bad) {
   const auto documents = parse_documents({content, format, file, kSkipNames});
   const bool blank = content.find_first_not_of(" \t\r\n") == std::string_view::npos;
   if (blank) return fail(Error::misuse(file + ": is empty"));
   if (!documents) return fail(documents.error());
-  FileParser parser(file);
+  FileParser parser(file, bad);
   bool any = false;
   for (const auto& document : *documents) {
     if (document.kind == Kind::kNull) continue;  // between two "---"

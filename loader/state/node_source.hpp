@@ -2,7 +2,9 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +21,14 @@ struct Publication {
   bool operator==(const Publication&) const = default;
 };
 
+// What one file holds, or whatever a source hands out in one piece.
+struct NodeFile {
+  std::string name;  // the objects' `where` begins with it
+  std::vector<NodeObject> objects;
+  std::vector<BadObject> bad;
+  std::optional<Error> unreadable;  // as a whole: then the other two are empty
+};
+
 // Where the objects of the cluster's nodes come from.
 class NodeSource {
  public:
@@ -29,6 +39,9 @@ class NodeSource {
 
   // All objects, in an order that depends on nothing but their content and place.
   virtual Result<std::vector<NodeObject>> read() = 0;
+  // The same for who makes do with what is good, file by file; fails only when there is nothing to look at. Files that
+  // did not change since the last call are not read again.
+  virtual Result<std::vector<NodeFile>> read_each() = 0;
   // What `node` has to publish here for its peers to know it. Only says so: writes nothing.
   virtual Publication publication(const Node& node) const = 0;
 };
@@ -40,10 +53,17 @@ class FileSource : public NodeSource {
   explicit FileSource(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
   Result<std::vector<NodeObject>> read() override;
+  Result<std::vector<NodeFile>> read_each() override;
   Publication publication(const Node& node) const override;
 
  private:
+  struct Known {
+    std::string stamp;  // of the file that it was read from
+    NodeFile file;
+  };
+
   std::filesystem::path folder_;
+  std::map<std::filesystem::path, Known> known_;
 };
 
 // The source that the configuration names.

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "loader/base/result.hpp"
+#include "loader/state/node_object.hpp"
+#include "loader/state/node_source.hpp"
+
+namespace sheath::state {
+
+// The node objects of an agent, which goes on with what is good: an object that is wrong, or contradicts the others,
+// stays as it was when it last was good, and stops nobody else's. One that never was good is not there: what goes to its
+// node is dropped in strict mode.
+class GoodNodes {
+ public:
+  // Whether these objects make a cluster.
+  using Check = std::function<Result<>(std::span<const NodeObject>)>;
+
+  struct Refused {
+    std::string where;
+    std::string reason;
+    bool operator==(const Refused&) const = default;
+  };
+
+  // All objects that are good together, in the order of their places. Fails only when the source cannot be looked at. Of
+  // two new ones that contradict each other the first is taken; of an old and a new one, the old one stays.
+  Result<std::vector<NodeObject>> read(NodeSource& source, const Check& check);
+
+  // What the last read() did not take, or took in an older state.
+  const std::vector<Refused>& refused() const { return refused_; }
+
+ private:
+  using Objects = std::map<std::string, NodeObject>;  // by place
+  // Nothing: the object is gone.
+  struct Change {
+    std::string where;
+    const NodeObject* object;
+  };
+  using Changes = std::vector<Change>;
+  using Refusals = std::vector<std::pair<Change, Error>>;
+
+  void apply(std::span<const Change> changes, Objects& objects) const;
+  // Takes all of them, or halves them until those that cannot be taken stand alone: these are returned, with why.
+  Refusals take(std::span<const Change> changes, const Check& check);
+  // Some are good together only, such as those of nodes that swap their pod CIDRs: takes all but the one that is not.
+  void take_together(Refusals& refused, const Check& check);
+
+  Objects good_;
+  std::vector<Refused> refused_;
+};
+
+}  // namespace sheath::state
