@@ -99,6 +99,21 @@ bool Cidr::contains(const Cidr& other) const {
   return other.length >= length && contains(other.address);
 }
 
+std::optional<Endpoint> Endpoint::parse(std::string_view text) {
+  const auto colon = text.rfind(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  auto host = text.substr(0, colon);
+  const auto number = text.substr(colon + 1);
+  const bool bracketed = host.size() >= 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  const auto address = IpAddress::parse(std::string(host));
+  if (!address || (address->family == Family::kIpv6) != bracketed) return std::nullopt;
+  std::uint16_t port = 0;
+  const auto parsed = std::from_chars(number.data(), number.data() + number.size(), port);
+  if (parsed.ec != std::errc() || parsed.ptr != number.data() + number.size() || port == 0) return std::nullopt;
+  return Endpoint{*address, port};
+}
+
 std::string Endpoint::text() const {
   const auto host = address.family == Family::kIpv6 ? "[" + address.text() + "]" : address.text();
   return host + ":" + std::to_string(port);

@@ -50,6 +50,8 @@ struct Endpoint {
   IpAddress address;
   std::uint16_t port = 0;
 
+  // As text() writes it: "172.18.0.2:51871", "[fd00::2]:51871". nullopt for anything else, port 0 too.
+  static std::optional<Endpoint> parse(std::string_view text);
   std::string text() const;
   auto operator<=>(const Endpoint&) const = default;
 };

@@ -12,10 +12,12 @@ namespace sheath::cli {
 
 // Each in the file of its name.
 Command apply_command();
+Command agent_command();
 Command unload_command();
 Command status_command();
 Command encrypt_status_command();
 Command verify_command();
+Command metrics_command();
 Command key_generate_command();
 Command key_rotate_command();
 Command key_inspect_command();

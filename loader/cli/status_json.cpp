@@ -121,11 +121,12 @@ Json backstop_json(const engine::Status& status) {
 
 }  // namespace
 
-std::string status_json(const engine::Status& status, const std::string& node) {
+std::string status_json(const engine::Status& status, const AgentView& agent, const std::string& node) {
   return json_text({{"node", node},
                     {"installed", status.installed},
                     {"ok", status.problems.empty()},
                     {"problems", status.problems},
+                    {"agent", agent_json(agent)},
                     {"encryption", encryption_name(status)},
                     {"node_encryption", node_encryption_name(status.node_encryption)},
                     {"mode", status.strict ? Json(*status.strict ? "strict" : "permissive") : Json()},

@@ -145,8 +145,10 @@ std::string ipsec_text(const engine::Status& status, const engine::XfrmStatus& x
          (xfrm.algorithm.empty() ? "" : ", " + xfrm.algorithm) + ", Peers: " + std::to_string(xfrm.peers) + ")]";
 }
 
-std::string head_text(const engine::Status& status, const std::string& node, const Style& style) {
+std::string head_text(const engine::Status& status, const AgentView& agent, const std::string& node,
+                      const Style& style) {
   auto out = field("Encryption", encryption_text(status)) + field("Status", state_text(status, style));
+  out += field("Agent", agent_text(agent));
   if (!status.installed) return out;
   out += field("Node", node + " (" + joined(texts(status.node_ips)) + ")");
   out += field("Mode", mode_text(status));
@@ -171,9 +173,10 @@ std::string encryption_text(const engine::Status& status) {
          ", Port: " + std::to_string(tunnel.listen_port) + ", Peers: " + std::to_string(tunnel.peers) + ")]";
 }
 
-std::string status_text(const engine::Status& status, const std::string& node, const Style& style) {
-  return head_text(status, node, style) + programs_text(status) + peers_text(status, style) + withheld_text(status) +
-         counters_text(status, style) + problems_text(status, style);
+std::string status_text(const engine::Status& status, const AgentView& agent, const std::string& node,
+                        const Style& style) {
+  return head_text(status, agent, node, style) + programs_text(status) + peers_text(status, style) +
+         withheld_text(status) + counters_text(status, style) + problems_text(status, style);
 }
 
 }  // namespace sheath::cli

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "loader/cli/agent_view.hpp"
 #include "loader/cli/output.hpp"
 #include "loader/engine/status.hpp"
 
@@ -12,8 +13,9 @@ namespace sheath::cli {
 std::string encryption_text(const engine::Status& status);
 
 // For a person. Ages are counted from now.
-std::string status_text(const engine::Status& status, const std::string& node, const Style& style);
+std::string status_text(const engine::Status& status, const AgentView& agent, const std::string& node,
+                        const Style& style);
 // For a script: the same, with raw numbers, and counters that are not zero by program and reason.
-std::string status_json(const engine::Status& status, const std::string& node);
+std::string status_json(const engine::Status& status, const AgentView& agent, const std::string& node);
 
 }  // namespace sheath::cli

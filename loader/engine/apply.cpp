@@ -313,6 +313,10 @@ Result<Report> unload(const state::Config& config, bool dry_run) {
   if (!session) return fail(std::move(session.error()));
   std::optional<RunLock> lock;
   if (!dry_run) {
+    if (const auto agent = AgentLock::look(config.paths.run); agent.state == AgentLock::State::kRuns) {
+      return fail(Error("the agent runs (process " + std::to_string(agent.pid) + "): it would bring everything back")
+                      .hint("end it first: systemctl stop sheath"));
+    }
     auto acquired = RunLock::acquire(config.paths.run);
     if (!acquired) return fail(std::move(acquired.error()));
     lock = std::move(*acquired);

@@ -5,6 +5,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <cstdlib>
+#include <iterator>
 #include <thread>
 
 #include "loader/base/file.hpp"
@@ -48,6 +50,57 @@ void RunLock::remove_file() {
   std::error_code ignored;
   std::filesystem::remove(path_, ignored);
   std::filesystem::remove(path_.parent_path(), ignored);
+}
+
+namespace {
+
+constexpr const char* kAgentLock = "agent.lock";
+constexpr int kAttempts = 10;  // whoever looks has it for a moment
+
+// Zero when it holds no number.
+int read_pid(const std::filesystem::path& path) {
+  const auto content = read_file(path, 64);
+  return content ? std::atoi(content->c_str()) : 0;  // NOLINT(cert-err34-c): 0 is the answer for what is no number
+}
+
+}  // namespace
+
+Result<AgentLock> AgentLock::acquire(const std::filesystem::path& run_folder) {
+  if (auto made = make_directories(run_folder); !made) return fail(std::move(made.error()));
+  const auto path = run_folder / kAgentLock;
+  for (int attempt = 1;; ++attempt) {
+    UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+    if (!fd) return fail(Error::system("open " + path.string(), errno));
+    if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK && errno != EINTR) return fail(Error::system("lock " + path.string(), errno));
+      if (attempt < kAttempts) {
+        std::this_thread::sleep_for(kLockPollInterval / 2);
+        continue;
+      }
+      return fail(Error("another agent runs on this node: process " + std::to_string(read_pid(path)) + " holds " +
+                        path.string())
+                      .hint("one node, one agent: nodes that share a machine have a paths.run of their own each"));
+    }
+    if (!still_named(fd.get(), path)) continue;
+    const auto pid = std::to_string(getpid()) + "\n";
+    if (ftruncate(fd.get(), 0) != 0 || write(fd.get(), pid.data(), pid.size()) != std::ssize(pid))
+      return fail(Error::system("write " + path.string(), errno));
+    return AgentLock(path, std::move(fd));
+  }
+}
+
+AgentLock::Holder AgentLock::look(const std::filesystem::path& run_folder) {
+  const auto path = run_folder / kAgentLock;
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return {};
+  if (flock(fd.get(), LOCK_SH | LOCK_NB) == 0) return {State::kDied, read_pid(path)};
+  return errno == EWOULDBLOCK ? Holder{State::kRuns, read_pid(path)} : Holder{};
+}
+
+AgentLock::~AgentLock() {
+  if (!fd_) return;
+  std::error_code ignored;
+  std::filesystem::remove(path_, ignored);
 }
 
 }  // namespace sheath::engine

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "loader/base/result.hpp"
@@ -23,6 +24,31 @@ class RunLock {
 
  private:
   RunLock(std::filesystem::path path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+
+  std::filesystem::path path_;
+  UniqueFd fd_;
+};
+
+// Held by the agent of a node as long as it runs, in the same way.
+class AgentLock {
+ public:
+  enum class State { kNone, kRuns, kDied };
+  struct Holder {
+    State state = State::kNone;
+    int pid = 0;  // of who has it, or had it to its end; 0: none, or unknown
+  };
+
+  // Fails when another agent has it, with its process ID.
+  static Result<AgentLock> acquire(const std::filesystem::path& run_folder);
+  static Holder look(const std::filesystem::path& run_folder);
+
+  AgentLock(AgentLock&&) noexcept = default;
+  AgentLock& operator=(AgentLock&&) noexcept = default;
+  // Removes the file.
+  ~AgentLock();
+
+ private:
+  AgentLock(std::filesystem::path path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
 
   std::filesystem::path path_;
   UniqueFd fd_;

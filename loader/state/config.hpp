@@ -55,6 +55,15 @@ struct Config {
     std::uint32_t replay_window = 1024;           // packets
   } ipsec;
 
+  struct Agent {
+    std::chrono::seconds resync{60};  // how often it looks without a reason
+  } agent;
+
+  struct Metrics {
+    std::string listen = "127.0.0.1:9964";  // empty: nowhere
+    std::filesystem::path textfile;         // empty: none is written
+  } metrics;
+
   struct Paths {
     std::filesystem::path bpffs = "/sys/fs/bpf/sheath";
     std::filesystem::path run = "/run/sheath";

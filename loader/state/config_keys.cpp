@@ -116,6 +116,32 @@ struct Path {
   static std::string text(const std::filesystem::path& value) { return value.string(); }
 };
 
+constexpr std::string_view kOff = "off";
+
+// `off` is empty.
+struct ListenAddress {
+  static constexpr auto kShape = ValueShape::kText;
+  static constexpr std::string_view kValueName = "ADDRESS:PORT|off";
+  static Result<std::string> parse(std::string_view text) {
+    if (text == kOff) return std::string();
+    if (const auto endpoint = Endpoint::parse(text)) return endpoint->text();
+    return fail(Error::misuse("\"" + std::string(text) + "\" is no address and port")
+                    .hint("such as 127.0.0.1:9964 or [::1]:9964; or off"));
+  }
+  static std::string text(const std::string& value) { return value.empty() ? std::string(kOff) : value; }
+};
+
+struct PathOrOff : Path {
+  static constexpr std::string_view kValueName = "PATH|off";
+  static Result<std::filesystem::path> parse(std::string_view text) {
+    if (text == kOff) return std::filesystem::path();
+    return Path::parse(text);
+  }
+  static std::string text(const std::filesystem::path& value) {
+    return value.empty() ? std::string(kOff) : value.string();
+  }
+};
+
 enum class Word { kNodeName, kDevice, kDeviceGlob, kLabel };
 
 template <Word kWord>
@@ -256,6 +282,12 @@ constexpr auto kKeys = std::to_array<ConfigKey>({
     // XFRMA_REPLAY_ESN_MAX of the kernel is 4096.
     scalar<Number<std::uint32_t, 32, 4096>, FIELD(ipsec.replay_window)>(
         {"ipsec.replayWindow", "ipsec-replay-window", "packets that may arrive out of order", ""}),
+    scalar<Duration<1>, FIELD(agent.resync)>(
+        {"agent.resync", "agent-resync", "how often the agent looks without a reason, and mends what it finds", ""}),
+    scalar<ListenAddress, FIELD(metrics.listen)>(
+        {"metrics.listen", "metrics-listen", "where the agent answers Prometheus, over HTTP", ""}),
+    scalar<PathOrOff, FIELD(metrics.textfile)>(
+        {"metrics.textfile", "metrics-textfile", "a file that the agent writes the same to, for node_exporter", ""}),
     scalar<Path, FIELD(paths.bpffs)>({"paths.bpffs", "bpffs", "where maps, programs and links are pinned", ""}),
     scalar<Path, FIELD(paths.run)>({"paths.run", "run-dir", "state until the next boot", ""}),
     scalar<Path, FIELD(paths.state)>({"paths.state", "state-dir", "state that survives a boot", ""}),

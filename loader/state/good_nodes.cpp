@@ -25,9 +25,8 @@ struct Found {
   std::vector<GoodNodes::Refused> refused;
 
   bool stays(const std::string& where) const {
-    return unknown.contains(where) || std::ranges::any_of(unknown_files, [&](const std::string& file) {
-             return where.starts_with(file + ": ");
-           });
+    return unknown.contains(where) ||
+           std::ranges::any_of(unknown_files, [&](const std::string& file) { return where.starts_with(file + ": "); });
   }
 };
 

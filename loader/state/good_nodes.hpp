@@ -14,8 +14,8 @@
 namespace sheath::state {
 
 // The node objects of an agent, which goes on with what is good: an object that is wrong, or contradicts the others,
-// stays as it was when it last was good, and stops nobody else's. One that never was good is not there: what goes to its
-// node is dropped in strict mode.
+// stays as it was when it last was good, and stops nobody else's. One that never was good is not there: what goes to
+// its node is dropped in strict mode.
 class GoodNodes {
  public:
   // Whether these objects make a cluster.
@@ -27,8 +27,8 @@ class GoodNodes {
     bool operator==(const Refused&) const = default;
   };
 
-  // All objects that are good together, in the order of their places. Fails only when the source cannot be looked at. Of
-  // two new ones that contradict each other the first is taken; of an old and a new one, the old one stays.
+  // All objects that are good together, in the order of their places. Fails only when the source cannot be looked at.
+  // Of two new ones that contradict each other the first is taken; of an old and a new one, the old one stays.
   Result<std::vector<NodeObject>> read(NodeSource& source, const Check& check);
 
   // What the last read() did not take, or took in an older state.

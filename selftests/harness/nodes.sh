@@ -162,16 +162,17 @@ audit_stop() {
 # metric NODE DIRECTION REASON: packets counted so far.
 metric() { { sheath_on "$1" status -o json || true; } | jq -r ".counters.$2.$3.packets // 0"; }
 
-# config_set NODE KEY VALUE: one line of its configuration, replaced or added.
+# config_set NODE KEY VALUE: one line of its configuration, replaced or added, in one rename.
 config_set() {
-  sed -i "/^$2:/d" "$CLUSTER_RUN/$1/config.yaml"
-  printf '%s: %s\n' "$2" "$3" >>"$CLUSTER_RUN/$1/config.yaml"
+  local file=$CLUSTER_RUN/$1/config.yaml
+  { sed "/^$2:/d" "$file" && printf '%s: %s\n' "$2" "$3"; } >"$file.new"
+  mv "$file.new" "$file"
 }
 
 # snapshot NODE: everything that apply could change, as text; no counters, no times, of the keys only a hash.
 snapshot() {
   local map pins=$CLUSTER_BPFFS/$1
-  on "$1" wg showconf cilium_wg0 2>&1 | sha256sum
+  on "$1" wg showconf cilium_wg0 2>&1 | sort | sha256sum
   on "$1" ip xfrm state 2>&1 | grep -E '^src|proto|mark|aead|auth|enc|if_id' | sha256sum
   on "$1" ip xfrm policy
   on "$1" ip -o link show | sed 's/ state .*//; s/ qdisc .*//'

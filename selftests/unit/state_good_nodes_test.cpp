@@ -107,8 +107,7 @@ TEST_CASE("good nodes: of those that contradict each other, the one that was the
   CHECK(all.find("n1 ") == std::string::npos);
   CHECK(all.find("n2 10.0.2.0/24") != std::string::npos);
   CHECK(all.find("n39 10.0.39.0/24") != std::string::npos);
-  CHECK(nodes.refused() ==
-        "1.json: Node/n1 | nodes n2 and n1 have overlapping pod CIDRs: 10.0.2.0/24 and 10.0.2.0/25");
+  CHECK(nodes.refused() == "1.json: Node/n1 | nodes n2 and n1 have overlapping pod CIDRs: 10.0.2.0/24 and 10.0.2.0/25");
   CHECK(nodes.refused(1).empty());
   std::filesystem::remove(nodes.folder.path() / "2.json");
   CHECK(nodes.look().starts_with("n1 10.0.2.0/25"));
