@@ -78,7 +78,7 @@ class Said {
 
 class Agent {
  public:
-  Agent(const state::ConfigSources& sources, state::LoadedConfig loaded, engine::AgentLock lock,
+  Agent(const state::ConfigSources& sources, state::LoadedConfig loaded, engine::ProcessLock lock,
         std::unique_ptr<state::NodeSource> nodes, netlink::Events events, Loop loop)
       : sources_(sources),
         loaded_(std::move(loaded)),
@@ -327,7 +327,7 @@ class Agent {
   state::ConfigSources sources_;
   state::LoadedConfig loaded_;
   std::string config_content_;
-  engine::AgentLock lock_;
+  engine::ProcessLock lock_;
   std::unique_ptr<state::NodeSource> nodes_;
   state::GoodNodes good_;
   netlink::Events events_;
@@ -366,7 +366,7 @@ Result<> run_agent(const state::ConfigSources& sources) {
   if (auto supported = state::check_supported(*loaded); !supported) return supported;
   auto nodes = state::make_node_source(loaded->config);
   if (!nodes) return fail(std::move(nodes.error()));
-  auto lock = engine::AgentLock::acquire(loaded->config.paths.run);
+  auto lock = engine::ProcessLock::acquire(loaded->config.paths.run, engine::kAgentLock);
   if (!lock) return fail(std::move(lock.error()));
   auto events = netlink::Events::open();
   if (!events) return fail(std::move(events.error()));

@@ -8,7 +8,7 @@
 namespace sheath::cli {
 namespace {
 
-using State = engine::AgentLock::State;
+using State = engine::ProcessLock::State;
 
 std::string process(int pid) {
   return pid == 0 ? "a process" : "process " + std::to_string(pid);
@@ -36,7 +36,7 @@ const char* name_of(State state) {
 }  // namespace
 
 AgentView look_at_agent(const state::Config& config) {
-  AgentView view{engine::AgentLock::look(config.paths.run), std::nullopt, {}};
+  AgentView view{engine::ProcessLock::look(config.paths.run, engine::kAgentLock), std::nullopt, {}};
   if (view.holder.state != State::kRuns) return view;
   const auto answer = agent::ask_agent(config.paths.run, agent::Request::kStatus);
   auto report = answer ? agent::parse_report(*answer) : Result<agent::AgentReport>(fail(answer.error()));

@@ -13,7 +13,7 @@ namespace sheath::cli {
 
 // The agent of this node, if there is one.
 struct AgentView {
-  engine::AgentLock::Holder holder;
+  engine::ProcessLock::Holder holder;
   std::optional<agent::AgentReport> report;
   std::string silence;  // why there is no report of one that runs
 };

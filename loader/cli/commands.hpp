@@ -17,6 +17,7 @@ Command unload_command();
 Command status_command();
 Command encrypt_status_command();
 Command verify_command();
+Command monitor_command();
 Command metrics_command();
 Command key_generate_command();
 Command key_rotate_command();

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "loader/cli/cluster_input.hpp"
+#include "loader/cli/event_view.hpp"
 #include "loader/cli/output.hpp"
 #include "loader/state/value_parsers.hpp"
 #include "loader/verify/watch.hpp"
@@ -31,34 +32,14 @@ void catch_signals() {
   for (const int number : {SIGINT, SIGTERM}) sigaction(number, &action, nullptr);
 }
 
-std::string protocol_text(std::uint8_t protocol) {
-  switch (protocol) {
-    case 1:
-    case 58:
-      return "ICMP";
-    case 6:
-      return "TCP";
-    case 17:
-      return "UDP";
-    case 132:
-      return "SCTP";
-    default:
-      return "protocol " + std::to_string(protocol);
-  }
-}
-
-std::string end_of(const IpAddress& address, std::uint16_t port) {
-  return port == 0 ? address.text() : Endpoint{address, port}.text();
-}
-
 const char* kind_of(const Leak& leak) {
   return leak.masqueraded ? "masqueraded" : "plaintext";
 }
 
 std::string leak_line(const Leak& leak, const Style& style) {
   return (leak.masqueraded ? kind_of(leak) : style.bad(kind_of(leak))) + " " + (leak.leaving ? "leaving" : "arriving") +
-         " on " + leak.device + ": " + protocol_text(leak.protocol) + ", " + end_of(leak.source, leak.source_port) +
-         " to " + end_of(leak.destination, leak.destination_port) + "\n";
+         " on " + leak.device + ": " + protocol_text(leak.protocol) + ", " + end_text(leak.source, leak.source_port) +
+         " to " + end_text(leak.destination, leak.destination_port) + "\n";
 }
 
 Json leak_json(const Leak& leak) {
@@ -110,7 +91,7 @@ std::string plaintext_text(const WatchReport& report, const Style& style) {
   return style.bad("plaintext") + ": " + std::to_string(report.counters.plaintext) + " of " + watched;
 }
 
-std::string end_text(const WatchReport& report, const Style& style) {
+std::string final_text(const WatchReport& report, const Style& style) {
   Table table({{"WHAT"},
                {"DEVICE"},
                {"DIRECTION"},
@@ -120,7 +101,7 @@ std::string end_text(const WatchReport& report, const Style& style) {
                {"PACKETS", Table::Align::kRight}});
   for (const auto& [leak, packets] : report.leaks) {
     table.add({kind_of(leak), leak.device, leak.leaving ? "leaving" : "arriving", protocol_text(leak.protocol),
-               end_of(leak.source, leak.source_port), end_of(leak.destination, leak.destination_port),
+               end_text(leak.source, leak.source_port), end_text(leak.destination, leak.destination_port),
                std::to_string(packets)});
   }
   const auto found = report.leaks.empty() ? "" : "\n" + table.text() + "\n";
@@ -154,7 +135,7 @@ Result<Outcome> run_verify_watch(const Invocation& invocation) {
   };
   const auto report = verify::watch(loaded->config, cluster->nodes, interrupted, *time, show);
   if (!report) return fail(report.error());
-  return Outcome{invocation.json() ? end_json(*report) : end_text(*report, invocation.style),
+  return Outcome{invocation.json() ? end_json(*report) : final_text(*report, invocation.style),
                  report->counters.plaintext == 0 ? kDone : kDegraded};
 }
 

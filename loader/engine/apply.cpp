@@ -313,7 +313,7 @@ Result<Report> unload(const state::Config& config, bool dry_run) {
   if (!session) return fail(std::move(session.error()));
   std::optional<RunLock> lock;
   if (!dry_run) {
-    if (const auto agent = AgentLock::look(config.paths.run); agent.state == AgentLock::State::kRuns) {
+    if (const auto agent = ProcessLock::look(config.paths.run, kAgentLock); agent.state == ProcessLock::State::kRuns) {
       return fail(Error("the agent runs (process " + std::to_string(agent.pid) + "): it would bring everything back")
                       .hint("end it first: systemctl stop sheath"));
     }

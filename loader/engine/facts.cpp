@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/engine/facts.hpp"
 
+#include "loader/engine/lock.hpp"
+
 #include <linux/if_arp.h>
 
 #include <algorithm>
@@ -217,6 +219,7 @@ Result<GatheredFacts> gather_facts(netlink::Socket& socket, const state::Config&
   if (auto done = add_rp_filter(out.facts); !done) return fail(std::move(done.error()));
   if (auto done = add_nf_tables(out.facts); !done) return fail(std::move(done.error()));
   if (auto done = add_local_addresses(socket, out.facts); !done) return fail(std::move(done.error()));
+  out.facts.trace = ProcessLock::look(config.paths.run, kTraceLock).state == ProcessLock::State::kRuns;
   if (config.fast_path) {
     if (auto done = add_pods(socket, config, out); !done) return fail(std::move(done.error()));
   }

@@ -54,7 +54,6 @@ void RunLock::remove_file() {
 
 namespace {
 
-constexpr const char* kAgentLock = "agent.lock";
 constexpr int kAttempts = 10;  // whoever looks has it for a moment
 
 // Zero when it holds no number.
@@ -65,9 +64,9 @@ int read_pid(const std::filesystem::path& path) {
 
 }  // namespace
 
-Result<AgentLock> AgentLock::acquire(const std::filesystem::path& run_folder) {
+Result<ProcessLock> ProcessLock::acquire(const std::filesystem::path& run_folder, const std::string& name) {
   if (auto made = make_directories(run_folder); !made) return fail(std::move(made.error()));
-  const auto path = run_folder / kAgentLock;
+  const auto path = run_folder / (name + ".lock");
   for (int attempt = 1;; ++attempt) {
     UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
     if (!fd) return fail(Error::system("open " + path.string(), errno));
@@ -77,27 +76,27 @@ Result<AgentLock> AgentLock::acquire(const std::filesystem::path& run_folder) {
         std::this_thread::sleep_for(kLockPollInterval / 2);
         continue;
       }
-      return fail(Error("another agent runs on this node: process " + std::to_string(read_pid(path)) + " holds " +
+      return fail(Error("another " + name + " runs on this node: process " + std::to_string(read_pid(path)) + " holds " +
                         path.string())
-                      .hint("one node, one agent: nodes that share a machine have a paths.run of their own each"));
+                      .hint("one node, one " + name + ": nodes that share a machine have a paths.run of their own each"));
     }
     if (!still_named(fd.get(), path)) continue;
     const auto pid = std::to_string(getpid()) + "\n";
     if (ftruncate(fd.get(), 0) != 0 || write(fd.get(), pid.data(), pid.size()) != std::ssize(pid))
       return fail(Error::system("write " + path.string(), errno));
-    return AgentLock(path, std::move(fd));
+    return ProcessLock(path, std::move(fd));
   }
 }
 
-AgentLock::Holder AgentLock::look(const std::filesystem::path& run_folder) {
-  const auto path = run_folder / kAgentLock;
+ProcessLock::Holder ProcessLock::look(const std::filesystem::path& run_folder, const std::string& name) {
+  const auto path = run_folder / (name + ".lock");
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return {};
   if (flock(fd.get(), LOCK_SH | LOCK_NB) == 0) return {State::kDied, read_pid(path)};
   return errno == EWOULDBLOCK ? Holder{State::kRuns, read_pid(path)} : Holder{};
 }
 
-AgentLock::~AgentLock() {
+ProcessLock::~ProcessLock() {
   if (!fd_) return;
   std::error_code ignored;
   std::filesystem::remove(path_, ignored);

@@ -29,8 +29,13 @@ class RunLock {
   UniqueFd fd_;
 };
 
-// Held by the agent of a node as long as it runs, in the same way.
-class AgentLock {
+// Held in the same way by a process as long as it is what its name says on a node: its "agent", its "monitor", a "trace".
+inline constexpr const char* kAgentLock = "agent";
+inline constexpr const char* kMonitorLock = "monitor";
+// As long as somebody holds it, each apply makes the programs report what they do not drop, too.
+inline constexpr const char* kTraceLock = "trace";
+
+class ProcessLock {
  public:
   enum class State { kNone, kRuns, kDied };
   struct Holder {
@@ -38,17 +43,17 @@ class AgentLock {
     int pid = 0;  // of who has it, or had it to its end; 0: none, or unknown
   };
 
-  // Fails when another agent has it, with its process ID.
-  static Result<AgentLock> acquire(const std::filesystem::path& run_folder);
-  static Holder look(const std::filesystem::path& run_folder);
+  // Fails when another process has it, with its process ID.
+  static Result<ProcessLock> acquire(const std::filesystem::path& run_folder, const std::string& name);
+  static Holder look(const std::filesystem::path& run_folder, const std::string& name);
 
-  AgentLock(AgentLock&&) noexcept = default;
-  AgentLock& operator=(AgentLock&&) noexcept = default;
+  ProcessLock(ProcessLock&&) noexcept = default;
+  ProcessLock& operator=(ProcessLock&&) noexcept = default;
   // Removes the file.
-  ~AgentLock();
+  ~ProcessLock();
 
  private:
-  AgentLock(std::filesystem::path path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+  ProcessLock(std::filesystem::path path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
 
   std::filesystem::path path_;
   UniqueFd fd_;

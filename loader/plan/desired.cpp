@@ -288,6 +288,7 @@ ProgramSettings settings_of(const Inputs& in, Program program, std::uint8_t l2_l
   if (has_overlay(in)) settings.vxlan_port = kVxlanPort;
   settings.l2_len = l2_len;
   settings.strict = in.config.mode == state::Mode::kStrict;
+  settings.trace = in.facts.trace;
   if (in.config.node_encryption) {
     settings.node_encryption = state::is_opted_out(in.config, own_node(in)) ? SHEATH_NODE_ENCRYPTION_opted_out
                                                                             : SHEATH_NODE_ENCRYPTION_enabled;

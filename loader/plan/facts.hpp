@@ -42,6 +42,7 @@ struct Facts {
   std::vector<Uplink> uplinks;          // in the order of the configuration; the first is the main one
   std::vector<OverlayDevice> overlays;  // of others
   std::set<IpAddress> local_addresses;  // of all devices but the overlay's
+  bool trace = false;                   // somebody wants to see what is not dropped, too
   bool has_nf_tables = true;            // what the backstop is made of
   int all_rp_filter = 0;                // net.ipv4.conf.all.rp_filter
   std::map<Program, std::uint64_t> builds;

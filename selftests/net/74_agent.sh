@@ -54,6 +54,7 @@ is_mode() { [[ $({ sheath_on kind-worker status -o json || true; } | jq -r .mode
 status_by_good_config() {
   sheath --netns "${CLUSTER_PREFIX}kind-worker" --config "$CLUSTER_RUN/kind-worker/good.yaml" status || true
 }
+traced() { speaks pod-worker2 && grep -q '"reason":"encrypted"' "$1"; }
 # scrape NODE PATH: head and body, without carriage returns.
 scrape() {
   on "$1" bash -c "exec 3<>/dev/tcp/127.0.0.1/9964; printf 'GET $2 HTTP/1.1\r\nHost: x\r\n\r\n' >&3; cat <&3" | tr -d '\r'
@@ -61,7 +62,7 @@ scrape() {
 metric_names() { sed -nE 's/^# TYPE ([a-z_]+) .*/\1/p'; }
 
 cluster_up
-trap 'agents_stop; cluster_down' EXIT
+trap agents_end EXIT
 capture_start agent
 agents_start
 check "$E: agents bring a cluster from nothing to rest" eventually 60 agents_settled
@@ -131,6 +132,22 @@ check_match "$E: and told what is not there" '^HTTP/1.1 404 ' "$(scrape kind-wor
 check_equal "$E: what the command says has the same names" "$(scrape kind-worker /metrics | metric_names)" \
   "$(sheath_on kind-worker metrics | metric_names)"
 
+sheath_on kind-worker monitor --trace --for 4s -o json >"$CLUSTER_RUN/monitor.json" 2>"$CLUSTER_RUN/monitor.err" &
+monitor=$!
+check "$E: monitor traces" eventually 20 traced "$CLUSTER_RUN/monitor.json"
+check_match "$E: a second monitor is refused" 'another monitor runs on this node' "$(sheath_on kind-worker monitor 2>&1)"
+check "$E: monitor ends when it was told to" wait "$monitor"
+check_equal "$E: what went to a peer, with all there is to say of it" \
+  "encrypt encrypted uplink_egress eth0 $TUNNEL kind-worker2 $(pod_ip4 pod-worker) $(pod_ip4 pod-worker2) 1" \
+  "$(jq -r 'select(.reason == "encrypted" and .family == 4) | "\(.verdict) \(.reason) \(.program) \(.device) \(.to_device) \(
+    .peer) \(.source) \(.destination) \(.protocol)"' "$CLUSTER_RUN/monitor.json" | sort -u)"
+check_match "$E: and what came" '"reason":"decrypted".*"program":"tunnel_ingress"' "$(<"$CLUSTER_RUN/monitor.json")"
+sheath_on kind-worker monitor --for 2s >"$CLUSTER_RUN/monitor.log" &
+monitor=$!
+speaks pod-worker2 >/dev/null
+wait "$monitor"
+check_equal "$E: without tracing it says nothing of these, and no program traces any more" "" "$(<"$CLUSTER_RUN/monitor.log")"
+
 agent_kill kind-worker KILL
 check_match "$E: status says that the agent died" '^Agent: +died \(it was process [0-9]+\)' "$(sheath_on kind-worker status)"
 agent_start kind-worker
@@ -141,4 +158,4 @@ check "$E: then unload works" sheath_on kind-worker unload
 agents_stop
 capture_stop
 check_encrypted "$E: agents"
-finish || { agents_logs | sed "s/^/# /"; false; }
+finish
