@@ -10,6 +10,7 @@
 #include <map>
 #include <set>
 
+#include "loader/agent/confine.hpp"
 #include "loader/agent/http.hpp"
 #include "loader/agent/log.hpp"
 #include "loader/agent/loop.hpp"
@@ -95,6 +96,7 @@ class Agent {
 
   Result<> run() {
     if (auto done = listen(); !done) return done;
+    if (auto done = confine(); !done) return done;
     round_timer_ = loop_.timer([this] { round(); });
     watchdog_timer_ = loop_.timer([this] { feed_watchdog(); });
     textfile_timer_ = loop_.timer([this] { write_textfile(); });

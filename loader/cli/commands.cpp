@@ -47,11 +47,11 @@ Error unknown_command(std::span<const std::string> words) {
 
 std::span<const Command> commands() {
   static const std::array kCommands{
-      apply_command(),          agent_command(),       unload_command(),      status_command(),
-      encrypt_status_command(), verify_command(),      monitor_command(), metrics_command(),     key_generate_command(),
-      key_rotate_command(),     key_inspect_command(), node_list_command(),   endpoint_list_command(),
-      map_list_command(),       map_dump_command(),    config_view_command(), config_check_command(),
-      version_command(),        help_command(),
+      apply_command(),          agent_command(),      unload_command(),      status_command(),
+      encrypt_status_command(), verify_command(),     monitor_command(),     metrics_command(),
+      key_generate_command(),   key_rotate_command(), key_inspect_command(), node_list_command(),
+      endpoint_list_command(),  map_list_command(),   map_dump_command(),    config_view_command(),
+      config_check_command(),   version_command(),    help_command(),
   };
   return kCommands;
 }

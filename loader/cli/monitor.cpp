@@ -68,8 +68,7 @@ Result<EventFilter> read_filter(const Invocation& invocation) {
   if (const auto* text = option_of(invocation, "address")) {
     const auto range = Cidr::parse(*text);
     const auto address = IpAddress::parse(*text);
-    if (!range && !address)
-      return fail(Error::misuse("--address: \"" + *text + "\" is neither an address nor a CIDR"));
+    if (!range && !address) return fail(Error::misuse("--address: \"" + *text + "\" is neither an address nor a CIDR"));
     filter.address = range ? *range : Cidr::host(*address);
   }
   return filter;
@@ -163,8 +162,9 @@ Result<Outcome> run_monitor(const Invocation& invocation) {
   if (!lock) return fail(lock.error());
   auto stream = bpf::EventStream::open(config.paths.bpffs);
   if (!stream) return fail(std::move(stream.error()));
-  if (!*stream) return fail(Error("nothing runs on this node: there is no map events below " +
-                                  config.paths.bpffs.string()).hint("`sheath apply` makes it"));
+  if (!*stream)
+    return fail(Error("nothing runs on this node: there is no map events below " + config.paths.bpffs.string())
+                    .hint("`sheath apply` makes it"));
   stop_at_signals();
   if (!invocation.has("trace")) {
     if (auto shown = show_events(invocation, config, **stream, *filter, *end); !shown) return fail(shown.error());
@@ -181,26 +181,25 @@ Result<Outcome> run_monitor(const Invocation& invocation) {
 }  // namespace
 
 Command monitor_command() {
-  return {
-      .name = "monitor",
-      .summary = "what the programs drop, live; with --trace also what they encrypt and decrypt",
-      .arguments = "",
-      .details =
-          "One line a packet, until Ctrl-C: verdict, reason, flow, program, device, peer. Reports of a flood get\n"
-          "lost; `sheath status` counts them all. --trace makes the programs report every packet of the cluster\n"
-          "as long as the command runs, which costs them time; to turn it on and off it does what `sheath apply`\n"
-          "does. With -o json each line is an object.",
-      .options = {{"trace", "", "also packets that were not dropped"},
-                  {"drops", "", "only packets that were dropped"},
-                  {"program", "NAME", "only of this program, such as uplink_egress"},
-                  {"reason", "REASON", "only with this reason, in strict mode or as it is"},
-                  {"peer", "NAME", "only from or to this peer"},
-                  {"address", "ADDRESS|CIDR", "only from or to this"},
-                  {"for", "DURATION", "end by itself after that time"}},
-      .examples = {{"sheath monitor", "is anything dropped?"},
-                   {"sheath monitor --trace --peer kind-worker2", "what goes to and comes from a peer"},
-                   {"sheath monitor --reason no_key -o json --for 1m", "for scripts"}},
-      .run = run_monitor};
+  return {.name = "monitor",
+          .summary = "what the programs drop, live; with --trace also what they encrypt and decrypt",
+          .arguments = "",
+          .details =
+              "One line a packet, until Ctrl-C: verdict, reason, flow, program, device, peer. Reports of a flood get\n"
+              "lost; `sheath status` counts them all. --trace makes the programs report every packet of the cluster\n"
+              "as long as the command runs, which costs them time; to turn it on and off it does what `sheath apply`\n"
+              "does. With -o json each line is an object.",
+          .options = {{"trace", "", "also packets that were not dropped"},
+                      {"drops", "", "only packets that were dropped"},
+                      {"program", "NAME", "only of this program, such as uplink_egress"},
+                      {"reason", "REASON", "only with this reason, in strict mode or as it is"},
+                      {"peer", "NAME", "only from or to this peer"},
+                      {"address", "ADDRESS|CIDR", "only from or to this"},
+                      {"for", "DURATION", "end by itself after that time"}},
+          .examples = {{"sheath monitor", "is anything dropped?"},
+                       {"sheath monitor --trace --peer kind-worker2", "what goes to and comes from a peer"},
+                       {"sheath monitor --reason no_key -o json --for 1m", "for scripts"}},
+          .run = run_monitor};
 }
 
 }  // namespace sheath::cli

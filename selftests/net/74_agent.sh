@@ -37,9 +37,10 @@ mended() {
 }
 
 detach_by_hand() {
-  local links=$CLUSTER_BPFFS/kind-worker/links
-  if [[ -d $links ]]; then
-    bpftool link detach pinned "$(find "$links" -name '*uplink_egress*')"
+  local link
+  link=$(find "$CLUSTER_BPFFS/kind-worker/links" -name '*uplink_egress*')
+  if [[ -n $link ]]; then
+    bpftool link detach pinned "$link"
   else
     on kind-worker tc filter del dev eth0 egress
   fi
@@ -71,6 +72,10 @@ check "$E: the pods speak" speaks pod-worker2
 check "$E: nothing is wrong" no_problem
 check_match "$E: status says who keeps the node" '^Agent: +process [0-9]+, looked [0-9]+s ago: all done$' \
   "$(sheath_on kind-worker status)"
+
+confinement=$(grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' "/proc/${AGENT_PID[kind-worker]}/status" | tr -s '\t\n' ' ')
+check_equal "$E: the agent has the five capabilities it needs, and a filter of system calls" \
+  "CapEff: 000000c000203000 CapBnd: 000000c000203000 NoNewPrivs: 1 Seccomp: 2 " "$confinement"
 
 check_exit "$E: a second agent is refused" 1 sheath_on kind-worker agent
 check_match "$E: with the process that holds the node" "another agent runs on this node: process ${AGENT_PID[kind-worker]} " \
@@ -136,7 +141,9 @@ sheath_on kind-worker monitor --trace --for 4s -o json >"$CLUSTER_RUN/monitor.js
 monitor=$!
 check "$E: monitor traces" eventually 20 traced "$CLUSTER_RUN/monitor.json"
 check_match "$E: a second monitor is refused" 'another monitor runs on this node' "$(sheath_on kind-worker monitor 2>&1)"
-check "$E: monitor ends when it was told to" wait "$monitor"
+monitor_code=0
+wait "$monitor" || monitor_code=$?
+check_equal "$E: monitor ends when it was told to" 0 "$monitor_code"
 check_equal "$E: what went to a peer, with all there is to say of it" \
   "encrypt encrypted uplink_egress eth0 $TUNNEL kind-worker2 $(pod_ip4 pod-worker) $(pod_ip4 pod-worker2) 1" \
   "$(jq -r 'select(.reason == "encrypted" and .family == 4) | "\(.verdict) \(.reason) \(.program) \(.device) \(.to_device) \(
