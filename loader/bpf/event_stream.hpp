@@ -15,8 +15,8 @@ struct ring_buffer;
 
 namespace sheath::bpf {
 
-// The reports of a node's programs, from the pinned ring buffer. What one reader has taken no other one gets: there may be
-// one at a time.
+// The reports of a node's programs, from the pinned ring buffer. What one reader has taken no other one gets: there may
+// be one at a time.
 class EventStream {
  public:
   using Handler = std::function<void(const sheath_event&)>;

@@ -34,8 +34,8 @@ struct EventNames {
   std::map<std::uint16_t, std::string> peers;
   std::map<std::uint32_t, std::string> devices;
 
-  std::string peer(std::uint16_t node_id) const;      // "" for none, its ID for one without a name
-  std::string device(std::uint32_t ifindex) const;    // its index for one that is gone
+  std::string peer(std::uint16_t node_id) const;    // "" for none, its ID for one without a name
+  std::string device(std::uint32_t ifindex) const;  // its index for one that is gone
 };
 
 // One line. `time`: of the report, in seconds since the epoch.

@@ -90,7 +90,27 @@ Result<Outcome> group_help(const Invocation& invocation) {
   return Outcome{rows_text(rows)};
 }
 
+// What stands in no command's own help: the options of all, and the configuration.
+Outcome configuration_help(const Invocation& invocation) {
+  Json options = Json::array();
+  for (const auto& option : global_options())
+    options.push_back({{"name", option.name}, {"value", option.value_name}, {"help", option.help}});
+  Json keys = Json::array();
+  Table table({{"KEY"}, {"OPTION"}, {"DEFAULT"}, {"MEANING"}});
+  for (const auto& key : state::config_keys()) {
+    const auto fallback = state::default_text(key);
+    table.add({std::string(key.path), "--" + std::string(key.flag), fallback, std::string(key.help)});
+    keys.push_back({{"key", key.path},
+                    {"flag", key.flag},
+                    {"value", key.value_name},
+                    {"default", fallback},
+                    {"help", key.help}});
+  }
+  return {invocation.json() ? json_text({{"options", options}, {"keys", keys}}) : table.text()};
+}
+
 Result<Outcome> run_help(const Invocation& invocation) {
+  if (invocation.arguments == std::vector<std::string>{"configuration"}) return configuration_help(invocation);
   if (invocation.arguments.empty()) return Outcome{invocation.json() ? json_text(all_json()) : overview()};
   const auto match = find_command(invocation.arguments);
   if (!match) {
@@ -133,10 +153,11 @@ Command help_command() {
           .summary = "what a command does, with examples",
           .arguments = "[COMMAND]",
           .max_arguments = 2,
-          .details = "Shows all commands and options, or one command's.",
+          .details = "Shows all commands and options, or one command's; or the configuration, with its defaults.",
           .options = {},
           .examples = {{"sheath help apply", "options and examples of apply"},
-                       {"sheath help map", "the commands about maps"}},
+                       {"sheath help map", "the commands about maps"},
+                       {"sheath help configuration", "every key of the configuration"}},
           .run = run_help};
 }
 

@@ -76,9 +76,10 @@ Result<ProcessLock> ProcessLock::acquire(const std::filesystem::path& run_folder
         std::this_thread::sleep_for(kLockPollInterval / 2);
         continue;
       }
-      return fail(Error("another " + name + " runs on this node: process " + std::to_string(read_pid(path)) + " holds " +
-                        path.string())
-                      .hint("one node, one " + name + ": nodes that share a machine have a paths.run of their own each"));
+      return fail(
+          Error("another " + name + " runs on this node: process " + std::to_string(read_pid(path)) + " holds " +
+                path.string())
+              .hint("one node, one " + name + ": nodes that share a machine have a paths.run of their own each"));
     }
     if (!still_named(fd.get(), path)) continue;
     const auto pid = std::to_string(getpid()) + "\n";

@@ -29,7 +29,8 @@ class RunLock {
   UniqueFd fd_;
 };
 
-// Held in the same way by a process as long as it is what its name says on a node: its "agent", its "monitor", a "trace".
+// Held in the same way by a process as long as it is what its name says on a node: its "agent", its "monitor", a
+// "trace".
 inline constexpr const char* kAgentLock = "agent";
 inline constexpr const char* kMonitorLock = "monitor";
 // As long as somebody holds it, each apply makes the programs report what they do not drop, too.

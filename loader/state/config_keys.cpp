@@ -321,14 +321,4 @@ std::string default_text(const ConfigKey& key) {
   return all.empty() ? "[]" : all;
 }
 
-std::string config_reference() {
-  std::string out = "| key | flag | default | what it is |\n|---|---|---|---|\n";
-  for (const auto& key : kKeys) {
-    const auto fallback = key.default_note.empty() ? "`" + default_text(key) + "`" : default_text(key);
-    out += "| `" + std::string(key.path) + "` | `--" + std::string(key.flag) + "` | " + fallback + " | " +
-           std::string(key.help) + " |\n";
-  }
-  return out;
-}
-
 }  // namespace sheath::state

@@ -40,7 +40,4 @@ const ConfigKey* find_config_flag(std::string_view flag);
 // The default as text ("[]" for an empty list), or the note.
 std::string default_text(const ConfigKey& key);
 
-// The table of all keys as Markdown, for the documentation.
-std::string config_reference();
-
 }  // namespace sheath::state
