@@ -50,6 +50,8 @@ constexpr auto kSystemCalls = std::to_array<const char*>({
     "ftruncate",
     "getcwd",
     "getdents64",
+    "link",
+    "linkat",
     "lseek",
     "lstat",
     "mkdir",

@@ -52,9 +52,9 @@ all_have_peers() {
   for node in "${NODES[@]}"; do [[ $(peers_of "$node") == "$1" ]] || return 1; done
 }
 
-# agents_end: for the EXIT trap of a test. What the agents said is shown where something failed, or the test broke off.
+# agents_end [CODE]: for the EXIT trap of a test. What the agents said is shown where something failed, or the test broke off.
 agents_end() {
-  local code=$? node
+  local code=${1-$?} node
   agents_stop
   if ((code != 0)); then
     for node in "${NODES[@]}"; do sed "s/^/# $node: /" "$CLUSTER_RUN/$node/agent.log"; done

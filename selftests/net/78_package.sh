@@ -35,8 +35,9 @@ prometheus_says() {
 has_scraped() { [[ $(prometheus_says 'up{job="sheath"}') == 1 && $(prometheus_says 'sum(sheath_peer_ready)') == 3 ]]; }
 
 stop_all() {
+  local code=$?
   [[ -z ${prometheus-} ]] || kill "$prometheus" 2>/dev/null || true
-  agents_end
+  agents_end "$code"
 }
 
 cluster_up

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 
 #include "loader/agent/confine.hpp"
 
@@ -57,4 +58,6 @@ TEST_CASE("confined agent: what it needs is left to it") {
   CHECK(errno_of([] { return socket(AF_UNIX, SOCK_STREAM, 0); }) == 0);
   CHECK(errno_of([] { return socket(AF_INET6, SOCK_STREAM, 0); }) == 0);
   CHECK(errno_of([] { return open("/proc/self/status", O_RDONLY); }) == 0);
+  CHECK(errno_of([] { return link("/nothing/here", "/nothing/there"); }) == ENOENT);
+  CHECK(errno_of([] { return rename("/nothing/here", "/nothing/there"); }) == ENOENT);
 }
