@@ -4,6 +4,7 @@
 # configuration that changes, and whatever somebody does by hand. One capture watches all of it.
 #
 # 74_agent.sh [wireguard|ipsec]
+# One kernel is enough: 6.12
 set -euo pipefail
 export CLUSTER_ENCRYPTION=${1-wireguard}
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/cluster.sh"

@@ -4,7 +4,7 @@
 # with IPsec, keys are rotated meanwhile. Nothing is lost, and nothing is in clear: the datapath does not need them.
 #
 # SHEATH_SEED=n plays the same kills again. SHEATH_SOAK=1: 100 kills an engine.
-# One kernel is enough: 6.12
+# One kernel is enough: 6.1
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/cluster.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/agents.sh"
