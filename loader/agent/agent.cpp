@@ -253,6 +253,18 @@ class Agent {
     report_.hint = error.hint();
     report_.failures += 1;
     report_.settled = false;
+    if (report_.last_success == 0) close();
+  }
+
+  // After a boot nothing is there that would stop a pod.
+  void close() {
+    const auto closed = engine::close_if_bare(config());
+    std::vector<std::string> lines;
+    if (!closed) lines.push_back("the node could not be closed: " + closed.error().what());
+    said_closing_.update(Level::kError, lines);
+    if (closed && *closed) {
+      log(Level::kWarning, "closed: pods' packets to and from other nodes are dropped until a round succeeds");
+    }
   }
 
   static void log_steps(const engine::Report& done) {
@@ -340,7 +352,7 @@ class Agent {
   Pace pace_;
   AgentReport report_;
   std::vector<std::string> lasting_warnings_;
-  Said said_warnings_, said_waits_, said_refused_, said_textfile_;
+  Said said_warnings_, said_waits_, said_refused_, said_textfile_, said_closing_;
 };
 
 }  // namespace
