@@ -100,11 +100,8 @@ Outcome configuration_help(const Invocation& invocation) {
   for (const auto& key : state::config_keys()) {
     const auto fallback = state::default_text(key);
     table.add({std::string(key.path), "--" + std::string(key.flag), fallback, std::string(key.help)});
-    keys.push_back({{"key", key.path},
-                    {"flag", key.flag},
-                    {"value", key.value_name},
-                    {"default", fallback},
-                    {"help", key.help}});
+    keys.push_back(
+        {{"key", key.path}, {"flag", key.flag}, {"value", key.value_name}, {"default", fallback}, {"help", key.help}});
   }
   return {invocation.json() ? json_text({{"options", options}, {"keys", keys}}) : table.text()};
 }

@@ -50,8 +50,8 @@ struct Report {
 Result<Report> apply(const state::Config& config, const ApplyOptions& options);
 
 // For who cannot apply yet, and keeps trying: where nothing of ours is on the node, strict mode drops what pods send to
-// pods of other nodes, and theirs, by the configuration alone (clusterPodCIDRs, uplinks), until an apply succeeds. True:
-// it did so now.
+// pods of other nodes, and theirs, by the configuration alone (clusterPodCIDRs, uplinks), until an apply succeeds.
+// True: it did so now.
 Result<bool> close_if_bare(const state::Config& config);
 
 // What the next `apply` would decide about the IPsec rotation. Changes nothing. With another encryption, a misuse.

@@ -43,7 +43,10 @@ killed_under_traffic() {
   CLUSTER_ENCRYPTION=$engine check_encrypted "$engine, agents killed"
 }
 
-agents_have() { agents_settled && all_have_peers 3 && [[ $({ sheath_on kind-worker status -o json || true; } | jq -r .encryption) == "$1" ]]; }
+agents_have() {
+  agents_settled && all_have_peers 3 &&
+    [[ $({ sheath_on kind-worker status -o json || true; } | jq -r .encryption) == "$1" ]]
+}
 
 cluster_up
 trap agents_end EXIT
