@@ -82,6 +82,8 @@ delivery: uplink
 nodes: {source: etcd, path: /n}
 wireguard: {listenPort: 1, privateKeyFile: /k, persistentKeepalive: 25}
 ipsec: {keyFile: /p, keyRotationDuration: 90s, rotateEvery: 1h30m, replayWindow: 4096}
+agent: {resync: 10s}
+metrics: {listen: "[::1]:80", textfile: /t}
 paths: {bpffs: /b, run: /r, state: /s}
 )");
   const auto& config = loaded.config();
@@ -109,6 +111,9 @@ paths: {bpffs: /b, run: /r, state: /s}
   CHECK(config.ipsec.key_rotation_duration.count() == 90);
   CHECK(config.ipsec.rotate_every.count() == 5400);
   CHECK(config.ipsec.replay_window == 4096);
+  CHECK(config.agent.resync.count() == 10);
+  CHECK(config.metrics.listen == "[::1]:80");
+  CHECK(config.metrics.textfile == "/t");
   CHECK(config.paths.bpffs == "/b");
   CHECK(config.paths.run == "/r");
   CHECK(config.paths.state == "/s");
@@ -154,6 +159,10 @@ TEST_CASE("configuration: each bad file gets one line with file, line, key and r
       {"wireguard: {listenPort: 0}\n", "FILE:1: wireguard.listenPort: 0 is out of range (1..65535)", ""},
       {"wireguard: {listenPort: 70000}\n", "FILE:1: wireguard.listenPort: 70000 is out of range (1..65535)", ""},
       {"wireguard: {listenPort: eth0}\n", "FILE:1: wireguard.listenPort: \"eth0\" is not a number (1..65535)", ""},
+      {"agent: {resync: 0s}\n", "FILE:1: agent.resync: 0s is out of range (1s..8760h)", ""},
+      {"metrics: {listen: localhost:80}\n", "FILE:1: metrics.listen: \"localhost:80\" is no address and port",
+       "such as 127.0.0.1:9964 or [::1]:9964; or off"},
+      {"metrics: {textfile: t}\n", "FILE:1: metrics.textfile: \"t\" is not an absolute path", ""},
       {"wireguard: {persistentKeepalive: 65536}\n",
        "FILE:1: wireguard.persistentKeepalive: 65536 is out of range (0..65535)", ""},
       {"wireguard: {privateKeyFile: wg.key}\n", "FILE:1: wireguard.privateKeyFile: \"wg.key\" is not an absolute path",
