@@ -334,6 +334,7 @@ Result<Report> unload(const state::Config& config, bool dry_run) {
   if (dry_run) return report;
   auto done = Executor(session->socket, config).run(report.plan, report.names, {}, report.steps_done);
   if (!done) return fail(std::move(done.error()));
+  ProcessLock::remove_stale(config.paths.run);
   lock->remove_file();
   return report;
 }

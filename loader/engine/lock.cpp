@@ -97,6 +97,15 @@ ProcessLock::Holder ProcessLock::look(const std::filesystem::path& run_folder, c
   return errno == EWOULDBLOCK ? Holder{State::kRuns, read_pid(path)} : Holder{};
 }
 
+void ProcessLock::remove_stale(const std::filesystem::path& run_folder) {
+  for (const std::string name : {kAgentLock, kMonitorLock, kTraceLock}) {
+    std::error_code ignored;
+    if (look(run_folder, name).state != State::kDied) continue;
+    std::filesystem::remove(run_folder / (name + ".sock"), ignored);
+    std::filesystem::remove(run_folder / (name + ".lock"), ignored);
+  }
+}
+
 ProcessLock::~ProcessLock() {
   if (!fd_) return;
   std::error_code ignored;

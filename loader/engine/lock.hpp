@@ -46,6 +46,8 @@ class ProcessLock {
 
   // Fails when another process has it, with its process ID.
   static Result<ProcessLock> acquire(const std::filesystem::path& run_folder, const std::string& name);
+  // Removes what processes left that died: their locks, and their sockets.
+  static void remove_stale(const std::filesystem::path& run_folder);
   static Holder look(const std::filesystem::path& run_folder, const std::string& name);
 
   ProcessLock(ProcessLock&&) noexcept = default;

@@ -162,7 +162,10 @@ agent_start kind-worker
 agent_kill kind-worker
 check "$E: one that was ended leaves encryption as it is" speaks pod-worker2
 check_match "$E: status says that none runs" '^Agent: +none runs' "$(sheath_on kind-worker status)"
+agent_start kind-worker
+agent_kill kind-worker KILL
 check "$E: then unload works" sheath_on kind-worker unload
+check_fails "$E: and leaves no run folder, not even with what a dead agent left there" test -e "$CLUSTER_RUN/kind-worker/run"
 agents_stop
 capture_stop
 check_encrypted "$E: agents"
