@@ -9,6 +9,7 @@
 #include <csignal>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "loader/agent/confine.hpp"
 #include "loader/agent/http.hpp"
@@ -118,7 +119,7 @@ class Agent {
     for (const int number : {SIGTERM, SIGINT}) {
       if (auto done = loop_.on_signal(number, [this] { loop_.stop(); }); !done) return done;
     }
-    if (auto done = loop_.on_signal(SIGHUP, [this] { reload(); }); !done) return done;
+    if (auto done = loop_.on_signal(SIGHUP, [this] { ask_for_reload(); }); !done) return done;
     for (const int fd : events_.descriptors()) {
       const auto readable = [this, fd] {
         if (events_.drain(fd)) changed();
@@ -171,27 +172,41 @@ class Agent {
       if (watched.watch && watched.identity == identity) continue;
       watched = {};
       if (!identity) continue;
-      auto watch = loop_.watch(folder, [this] { folder_changed(); });
+      auto watch = loop_.watch(folder, [this] { changed(); });
       if (watch) watched = {std::move(*watch), identity};
     }
   }
 
-  void folder_changed() {
-    if (!loaded_.file.empty() && content_of(loaded_.file) != config_content_) return reload();
+  // --- configuration ---
+
+  void ask_for_reload() {
+    reload_wanted_ = true;
     changed();
   }
 
-  // --- configuration ---
+  // At the beginning of a round, so that a file is not read while it is being written.
+  void reload_if_due() {
+    const bool differs = !loaded_.file.empty() && content_of(loaded_.file) != config_content_;
+    if (std::exchange(reload_wanted_, false) || differs) reload();
+  }
+
+  // A file that was there and is gone or empty is no wish for the defaults, which may protect less: a disk may be full.
+  Result<state::LoadedConfig> load_again() const {
+    if (!loaded_.file.empty() && config_content_.find_first_not_of(" \t\r\n") == std::string::npos)
+      return fail(Error::misuse(loaded_.file.string() + ": is gone or empty"));
+    auto next = state::load_config(sources_);
+    if (!next) return next;
+    if (auto supported = state::check_supported(*next); !supported) return fail(std::move(supported.error()));
+    return next;
+  }
 
   void reload() {
     config_content_ = content_of(loaded_.file);
-    auto next = state::load_config(sources_);
-    auto supported = next ? state::check_supported(*next) : Result<>();
-    if (!next || !supported) {
-      const auto& error = next ? supported.error() : next.error();
-      report_.config_error = error.what();
-      log(Level::kError, "the configuration stays as it was: " + error.what());
-      return changed();
+    auto next = load_again();
+    if (!next) {
+      report_.config_error = next.error().what();
+      log(Level::kError, "the configuration stays as it was: " + next.error().what());
+      return;
     }
     const auto kept = keep_what_needs_restart(config(), next->config);
     report_.config_error.clear();
@@ -201,12 +216,12 @@ class Agent {
     pace_.set_resync(config().agent.resync);
     log(Level::kNotice, "the configuration was read again");
     if (!kept.empty()) log(Level::kWarning, report_.config_error);
-    changed();
   }
 
   // --- a round ---
 
   void round() {
+    reload_if_due();
     rewatch();
     const auto begin = Pace::Clock::now();
     const engine::KeptNodes nodes{*nodes_, good_};
@@ -304,7 +319,7 @@ class Agent {
     const auto request = parse_request(so_far.substr(0, end));
     if (!request) return error_json(request.error().what());
     if (*request == Request::kStatus) return report_json(current_report());
-    *request == Request::kReload ? reload() : changed();
+    *request == Request::kReload ? ask_for_reload() : changed();
     return "{\"ok\":true}\n";
   }
 
@@ -341,6 +356,7 @@ class Agent {
   state::ConfigSources sources_;
   state::LoadedConfig loaded_;
   std::string config_content_;
+  bool reload_wanted_ = false;
   engine::ProcessLock lock_;
   std::unique_ptr<state::NodeSource> nodes_;
   state::GoodNodes good_;

@@ -114,6 +114,11 @@ check_match "$E: and status names it, which itself has a good one" 'older config
 check_match "$E: nothing changes with it" '^Mode: +permissive$' "$(status_by_good_config)"
 config_set kind-worker mode strict
 check "$E: the next good one is taken up" eventually 20 is_mode strict
+mv "$CLUSTER_RUN/kind-worker/config.yaml" "$CLUSTER_RUN/kind-worker/away.yaml"
+check "$E: a configuration that is gone is no wish for the defaults" eventually 20 \
+  grep -q '^error: the configuration stays as it was: .*config.yaml: is gone or empty' "$CLUSTER_RUN/kind-worker/agent.log"
+mv "$CLUSTER_RUN/kind-worker/away.yaml" "$CLUSTER_RUN/kind-worker/config.yaml"
+check "$E: all is well when it is back" eventually 20 no_problem
 config_set kind-worker nodeName kind-other
 check "$E: what wants a restart is named" eventually 20 has_problem 'nodeName: taken up when the agent is started again'
 config_set kind-worker nodeName kind-worker
