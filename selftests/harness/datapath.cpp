@@ -57,6 +57,12 @@ int collect(void* context, void* data, std::size_t size) {
   return 0;
 }
 
+int program_in(const bpf_object* object, const char* name) {
+  const bpf_program* program = bpf_object__find_program_by_name(object, name);
+  if (program == nullptr) throw std::runtime_error(std::string("no program ") + name);
+  return bpf_program__fd(program);
+}
+
 IpAddress parse_address(const std::string& text) {
   auto address = IpAddress::parse(text);
   if (!address) throw std::invalid_argument(text);
@@ -149,7 +155,7 @@ std::uint64_t Datapath::withheld_packets() const {
   return packets;
 }
 
-Datapath::Object Datapath::load(sheath_direction direction) const {
+Datapath::Object Datapath::load(sheath_direction direction, const sheath_config& config) const {
   Object object(open_object(kPrograms[direction].bytes));
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object.get()) {
@@ -157,7 +163,7 @@ Datapath::Object Datapath::load(sheath_direction direction) const {
     if (shared != nullptr) {
       if (const int error = bpf_map__reuse_fd(map, bpf_map__fd(shared)); error != 0) give_up("share a map", error);
     } else {
-      set_config(map, config_);
+      set_config(map, config);
     }
   }
   if (const int error = bpf_object__load(object.get()); error != 0) give_up(kPrograms[direction].name, error);
@@ -166,10 +172,13 @@ Datapath::Object Datapath::load(sheath_direction direction) const {
 
 int Datapath::program(sheath_direction direction) {
   auto found = programs_.find(direction);
-  if (found == programs_.end()) found = programs_.emplace(direction, load(direction)).first;
-  const bpf_program* program = bpf_object__find_program_by_name(found->second.get(), kPrograms[direction].name);
-  if (program == nullptr) throw std::runtime_error(std::string("no program ") + kPrograms[direction].name);
-  return bpf_program__fd(program);
+  if (found == programs_.end()) found = programs_.emplace(direction, load(direction, config_)).first;
+  return program_in(found->second.get(), kPrograms[direction].name);
+}
+
+int Datapath::program(sheath_direction direction, const sheath_config& config) {
+  others_.push_back(load(direction, config));
+  return program_in(others_.back().get(), kPrograms[direction].name);
 }
 
 Outcome Datapath::run(sheath_direction direction, const Bytes& packet, const Context& context) {

@@ -63,6 +63,8 @@ class Datapath {
   std::uint64_t withheld_packets() const;
   // Descriptor of the program, loaded now if it was not.
   int program(sheath_direction direction);
+  // The same with another configuration over the same maps; the program lives as long as this object.
+  int program(sheath_direction direction, const sheath_config& config);
   // The reports that came since the last call, or the last run().
   std::vector<sheath_event> take_events();
 
@@ -75,11 +77,12 @@ class Datapath {
 
   int map(const char* name) const;
   void put(const char* map_name, const void* key, const void* value);
-  Object load(sheath_direction direction) const;
+  Object load(sheath_direction direction, const sheath_config& config) const;
 
   sheath_config config_;
   Object maps_;
   std::map<sheath_direction, Object> programs_;
+  std::vector<Object> others_;
   std::vector<sheath_event> events_;
   std::unique_ptr<ring_buffer, Close> ring_;
 };
