@@ -27,14 +27,15 @@ static __always_inline enum parse_status check_upper(const struct packet *packet
 	return PARSE_ok;
 }
 
-static __always_inline enum parse_status parse_ipv4(struct __sk_buff *skb, struct packet *packet)
+static __always_inline enum parse_status parse_ipv4(struct __sk_buff *skb, __u32 offset, struct packet *packet)
 {
-	struct iphdr *ip = header_at(skb, packet->l3_offset, sizeof(*ip));
+	struct iphdr *ip = header_at(skb, offset, sizeof(*ip));
 	__u32 available, header, flags;
 
 	if (!ip || ip->version != 4)
 		return PARSE_malformed;
-	available = skb->len - packet->l3_offset;
+	packet->l3_offset = offset;
+	available = skb->len - offset;
 	header = ip->ihl * 4;
 	packet->l3_length = bpf_ntohs(ip->tot_len);
 	if (!packet->l3_length && skb->gso_size) /* a train of more than 64 KB has no room for its length */
@@ -51,7 +52,7 @@ static __always_inline enum parse_status parse_ipv4(struct __sk_buff *skb, struc
 	packet->family = 4;
 	packet->protocol = ip->protocol;
 	packet->hop_limit = ip->ttl;
-	packet->l4_offset = packet->l3_offset + header;
+	packet->l4_offset = offset + header;
 	copy_address4(&packet->source, ip->saddr);
 	copy_address4(&packet->dest, ip->daddr);
 	return check_upper(packet);
@@ -113,14 +114,15 @@ static __noinline int skip_extensions(struct __sk_buff *skb, struct packet *pack
 	return PARSE_ok;
 }
 
-static __always_inline enum parse_status parse_ipv6(struct __sk_buff *skb, struct packet *packet)
+static __always_inline enum parse_status parse_ipv6(struct __sk_buff *skb, __u32 offset, struct packet *packet)
 {
-	struct ipv6hdr *ip = header_at(skb, packet->l3_offset, sizeof(*ip));
+	struct ipv6hdr *ip = header_at(skb, offset, sizeof(*ip));
 	__u32 available, payload;
 
 	if (!ip || ip->version != 6)
 		return PARSE_malformed;
-	available = skb->len - packet->l3_offset;
+	packet->l3_offset = offset;
+	available = skb->len - offset;
 	payload = bpf_ntohs(ip->payload_len);
 	/* A payload of 0 is a jumbogram or a train of more than 64 KB: its length is that of the frame. */
 	packet->l3_length = payload ? payload + sizeof(*ip) : available;
@@ -131,7 +133,7 @@ static __always_inline enum parse_status parse_ipv6(struct __sk_buff *skb, struc
 	packet->dont_fragment = 1;
 	packet->protocol = ip->nexthdr;
 	packet->hop_limit = ip->hop_limit;
-	packet->l4_offset = packet->l3_offset + sizeof(*ip);
+	packet->l4_offset = offset + sizeof(*ip);
 	__builtin_memcpy(&packet->source, ip->saddr, sizeof(packet->source));
 	__builtin_memcpy(&packet->dest, ip->daddr, sizeof(packet->dest));
 	if (is_extension(packet->protocol) && skip_extensions(skb, packet) != PARSE_ok)
@@ -144,75 +146,79 @@ static __always_inline int is_vlan(__be16 proto)
 	return proto == bpf_htons(ETH_P_8021Q) || proto == bpf_htons(ETH_P_8021AD);
 }
 
-/* Sets l3_offset and tags; *proto is the ethertype behind the tags. */
-static __always_inline enum parse_status parse_ethernet(struct __sk_buff *skb, struct packet *packet, __be16 *proto)
+/* What precedes the IP header. */
+struct link_header {
+	__u32 size;
+	__be16 proto; /* behind all tags */
+	__u8 tags;
+};
+
+static __always_inline enum parse_status parse_ethernet(struct __sk_buff *skb, struct link_header *link)
 {
 	struct ethhdr *eth = header_at(skb, 0, sizeof(*eth));
 
 	if (!eth)
 		return PARSE_malformed;
-	*proto = eth->h_proto;
-	packet->l3_offset = sizeof(*eth);
-	for (int i = 0; i < MAX_VLAN_TAGS && is_vlan(*proto); i++) {
-		struct vlan_hdr *tag = header_at(skb, packet->l3_offset, sizeof(*tag));
+	link->proto = eth->h_proto;
+	link->size = sizeof(*eth);
+	for (int i = 0; i < MAX_VLAN_TAGS && is_vlan(link->proto); i++) {
+		struct vlan_hdr *tag = header_at(skb, link->size, sizeof(*tag));
 
 		if (!tag)
 			return PARSE_malformed;
-		*proto = tag->h_vlan_encapsulated_proto;
-		packet->l3_offset += sizeof(*tag);
-		packet->tags++;
+		link->proto = tag->h_vlan_encapsulated_proto;
+		link->size += sizeof(*tag);
+		link->tags++;
 	}
-	return is_vlan(*proto) ? PARSE_malformed : PARSE_ok;
+	return is_vlan(link->proto) ? PARSE_malformed : PARSE_ok;
 }
 
 /*
  * Without a link-layer header the wire carries no ethertype: what the receiver will take the packet for is its first
  * four bits, so they decide, and skb->protocol only tells a broken IP packet from another protocol.
  */
-static __always_inline enum parse_status parse_raw(struct __sk_buff *skb, __be16 *proto)
+static __always_inline enum parse_status parse_raw(struct __sk_buff *skb, struct link_header *link)
 {
 	__u8 *first = header_at(skb, 0, 1);
 
-	*proto = (__be16)skb->protocol;
+	link->proto = (__be16)skb->protocol;
 	if (!first)
 		return PARSE_malformed;
 	if (*first >> 4 == 4)
-		*proto = bpf_htons(ETH_P_IP);
+		link->proto = bpf_htons(ETH_P_IP);
 	else if (*first >> 4 == 6)
-		*proto = bpf_htons(ETH_P_IPV6);
+		link->proto = bpf_htons(ETH_P_IPV6);
 	return PARSE_ok;
 }
 
 static __always_inline enum parse_status parse_frame(struct __sk_buff *skb, struct packet *packet)
 {
-	enum parse_status status;
-	__be16 proto = 0;
+	struct link_header link = {};
+	enum parse_status status = config.l2_len ? parse_ethernet(skb, &link) : parse_raw(skb, &link);
 
-	status = config.l2_len ? parse_ethernet(skb, packet, &proto) : parse_raw(skb, &proto);
 	if (status != PARSE_ok)
 		return status;
-	if (proto == bpf_htons(ETH_P_IP))
-		return parse_ipv4(skb, packet);
-	if (proto == bpf_htons(ETH_P_IPV6))
-		return parse_ipv6(skb, packet);
+	packet->tags = link.tags;
+	if (link.proto == bpf_htons(ETH_P_IP))
+		return parse_ipv4(skb, link.size, packet);
+	if (link.proto == bpf_htons(ETH_P_IPV6))
+		return parse_ipv6(skb, link.size, packet);
 	return PARSE_not_ip;
 }
 
 /*
- * Fills *result; after a failure it is all zero. A global function: the verifier looks at it once, and forgets by which
- * of its many ways it came out, so that programs cost a tenth to verify.
+ * Fills *packet, which is all zero before, and after a failure. A global function: the verifier looks at it once, and
+ * forgets by which of its many ways it came out, so that programs cost a tenth to verify.
  */
-__noinline enum parse_status parse(struct __sk_buff *skb, struct packet *result)
+__noinline enum parse_status parse(struct __sk_buff *skb, struct packet *packet)
 {
-	struct packet packet = {};
 	enum parse_status status;
 
-	if (!result)
+	if (!packet)
 		return PARSE_malformed;
-	status = parse_frame(skb, &packet);
+	status = parse_frame(skb, packet);
 	if (status != PARSE_ok)
-		__builtin_memset(&packet, 0, sizeof(packet));
-	*result = packet;
+		__builtin_memset(packet, 0, sizeof(*packet));
 	return status;
 }
 

@@ -32,6 +32,7 @@ enum bpf_map_type {
 
 enum {
 	BPF_F_NO_PREALLOC = 1U << 0,
+	BPF_F_MMAPABLE = 1U << 10,
 	BPF_F_INGRESS = 1ULL << 0,
 	BPF_MTU_CHK_SEGS = 1U << 0,
 	BPF_NOEXIST = 1,

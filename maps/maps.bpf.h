@@ -17,7 +17,7 @@ struct {
 } node_ips SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, SHEATH_MAX_CIDRS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct sheath_prefix4);
@@ -25,17 +25,18 @@ struct {
 } pod_cidrs4 SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, SHEATH_MAX_CIDRS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct sheath_prefix6);
 	__type(value, struct sheath_owner);
 } pod_cidrs6 SEC(".maps");
 
+/* An array: one load for each packet. The loader maps it to read it as a whole. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, SHEATH_NODE_ID_MAX);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SHEATH_NODE_ID_MAX + 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct sheath_peer);
 } peers SEC(".maps");

@@ -29,7 +29,7 @@ struct sheath_addr {
 };
 SHEATH_ASSERT(sizeof(struct sheath_addr) == 16);
 
-/* Keys of `pod_cidrs4` and `pod_cidrs6`: the layout of an LPM trie key. */
+/* Keys of `pod_cidrs4` and `pod_cidrs6`. Bits behind the prefix are zero. */
 struct sheath_prefix4 {
 	__u32 prefix_len;
 	__u8 addr[4];
@@ -73,7 +73,7 @@ enum sheath_node_traffic {
 	SHEATH_NODE_TRAFFIC_required,  /* sent encrypted; plaintext from the peer is refused (strict) */
 };
 
-/* Value of `peers`; the key is the node ID as a __u32. */
+/* Value of `peers`; the index is the node ID. All zero: no such peer, which is one that is not ready. */
 struct sheath_peer {
 	__u32 tx_mark; /* complete mark for transmit, see marks.h */
 	enum sheath_peer_state state;
@@ -197,6 +197,29 @@ struct sheath_event {
 };
 SHEATH_ASSERT(sizeof(struct sheath_event) == 80);
 
+/*
+ * A length that prefixes of `pod_cidrs4` or `pod_cidrs6` have, and one prefix that covers all of that length: what lies
+ * outside it needs no look-up. Numbers are addresses as they are loaded from a packet.
+ */
+struct sheath_length4 {
+	__be32 cover_be;
+	__be32 cover_mask_be;
+	__be32 mask_be; /* of the length */
+	__u32 length;
+};
+SHEATH_ASSERT(sizeof(struct sheath_length4) == 16);
+
+struct sheath_length6 {
+	__be64 cover_be; /* of the first half of the address: no cover is longer */
+	__be64 cover_mask_be;
+	__be64 mask_be[2];
+	__u32 length;
+	__u32 pad;
+};
+SHEATH_ASSERT(sizeof(struct sheath_length6) == 40);
+
+#define SHEATH_MAX_LENGTHS 32 /* of a family: half of them for what is to be, half for what was and still is */
+
 enum sheath_node_encryption {
 	SHEATH_NODE_ENCRYPTION_disabled,
 	SHEATH_NODE_ENCRYPTION_enabled,
@@ -223,9 +246,13 @@ struct sheath_config {
 	__u8 overlay;          /* this device is an overlay: without ARP, so what it brings is addressed to nobody */
 	__u32 pod_uplink_ifindex; /* and those of pods: another where an overlay's routes lead to them */
 	__u16 ipv4_mtu;        /* largest IPv4 packet, where IPv6 needs a larger tunnel; 0: the tunnel's MTU is that of both */
-	__u8 pad[6];
+	__u8 lengths4_count;
+	__u8 lengths6_count;
+	__u8 pad[4];
+	struct sheath_length4 lengths4[SHEATH_MAX_LENGTHS]; /* in use, the longest first */
+	struct sheath_length6 lengths6[SHEATH_MAX_LENGTHS];
 };
-SHEATH_ASSERT(sizeof(struct sheath_config) == 40);
+SHEATH_ASSERT(sizeof(struct sheath_config) == 40 + SHEATH_MAX_LENGTHS * 56);
 
 #define SHEATH_VNI 2 /* of all that we put into an overlay; receivers take any */
 

@@ -13,24 +13,56 @@
 #define ND_LAST      137 /* redirect */
 #define ND_HOP_LIMIT 255
 
-/* Who has the pod address; kind none: it is no pod's. */
+/*
+ * Who has the pod address, as kind << 16 | node ID: the owner of the longest prefix that it lies in. A global function,
+ * as its look-ups are long to verify and its callers many.
+ */
+__noinline __u32 pod_owner4(__be32 address)
+{
+	for (__u32 i = 0; i < SHEATH_MAX_LENGTHS && i < config.lengths4_count; i++) {
+		const volatile struct sheath_length4 *used = &config.lengths4[i];
+		struct sheath_prefix4 key = {.prefix_len = used->length};
+		struct sheath_owner *owner;
+		__be32 network;
+
+		if ((address & used->cover_mask_be) != used->cover_be)
+			continue;
+		network = address & used->mask_be;
+		__builtin_memcpy(key.addr, &network, sizeof(key.addr));
+		owner = bpf_map_lookup_elem(&pod_cidrs4, &key);
+		if (owner)
+			return owner->kind << 16 | owner->node_id;
+	}
+	return 0;
+}
+
+__noinline __u32 pod_owner6(__be64 high, __be64 low)
+{
+	for (__u32 i = 0; i < SHEATH_MAX_LENGTHS && i < config.lengths6_count; i++) {
+		const volatile struct sheath_length6 *used = &config.lengths6[i];
+		struct sheath_prefix6 key = {.prefix_len = used->length};
+		struct sheath_owner *owner;
+		__be64 network[2];
+
+		if ((high & used->cover_mask_be) != used->cover_be)
+			continue;
+		network[0] = high & used->mask_be[0];
+		network[1] = low & used->mask_be[1];
+		__builtin_memcpy(key.addr, network, sizeof(key.addr));
+		owner = bpf_map_lookup_elem(&pod_cidrs6, &key);
+		if (owner)
+			return owner->kind << 16 | owner->node_id;
+	}
+	return 0;
+}
+
+/* Kind none: it is no pod's. */
 static __always_inline struct sheath_owner pod_owner(const struct packet *packet, const struct sheath_addr *address)
 {
-	struct sheath_owner none = {};
-	struct sheath_owner *owner;
+	const __be64 *halves = (const __be64 *)address->addr;
+	__u32 owner = packet->family == 4 ? pod_owner4(address4(address)) : pod_owner6(halves[0], halves[1]);
 
-	if (packet->family == 4) {
-		struct sheath_prefix4 key = {.prefix_len = 32};
-
-		__builtin_memcpy(key.addr, address->addr + 12, sizeof(key.addr));
-		owner = bpf_map_lookup_elem(&pod_cidrs4, &key);
-	} else {
-		struct sheath_prefix6 key = {.prefix_len = 128};
-
-		__builtin_memcpy(key.addr, address->addr, sizeof(key.addr));
-		owner = bpf_map_lookup_elem(&pod_cidrs6, &key);
-	}
-	return owner ? *owner : none;
+	return (struct sheath_owner){.kind = owner >> 16, .node_id = owner};
 }
 
 /* Which node has the address; kind none: it is no node's. */

@@ -33,6 +33,13 @@ namespace fs = std::filesystem;
 constexpr std::chrono::seconds kTextfileEvery{15};
 constexpr std::size_t kLoggedSteps = 20;
 
+// What this process has used.
+std::chrono::nanoseconds processor_time() {
+  timespec used{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
+
 std::int64_t epoch_seconds() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
@@ -224,6 +231,7 @@ class Agent {
     reload_if_due();
     rewatch();
     const auto begin = Pace::Clock::now();
+    const auto cpu_before = processor_time();
     const engine::KeptNodes nodes{*nodes_, good_};
     const auto done = engine::apply(config(), {.dry_run = false, .wait = {}, .nodes = &nodes});
     const auto end = Pace::Clock::now();
@@ -234,7 +242,7 @@ class Agent {
     report_.refused = good_.refused();
     done ? note_success(*done) : note_failure(done.error());
     said_refused_.update(Level::kError, refusals());
-    pace_.done(end, outcome(done.has_value()));
+    pace_.done(end, outcome(done.has_value()), processor_time() - cpu_before);
     notify("STATUS=" + summary());
     schedule();
   }

@@ -10,7 +10,7 @@ void Pace::changed(Time now) {
   last_change_ = now;
 }
 
-void Pace::done(Time now, Outcome outcome) {
+void Pace::done(Time now, Outcome outcome, Clock::duration took) {
   first_change_.reset();
   last_change_.reset();
   if (outcome != Outcome::kFailed) retry_ = std::chrono::seconds{0};
@@ -22,7 +22,7 @@ void Pace::done(Time now, Outcome outcome) {
     case Outcome::kWaiting: {
       if (!waiting_since_) waiting_since_ = now;
       const auto poll = now - *waiting_since_ < kPollFor ? Clock::duration(kPoll) : Clock::duration(kPollLater);
-      due_ = now + std::min(poll, Clock::duration(resync_));
+      due_ = now + std::min(std::max(poll, kRest * took), Clock::duration(resync_));
       break;
     }
     case Outcome::kFailed:

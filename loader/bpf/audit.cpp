@@ -12,6 +12,7 @@
 
 #include "loader/bpf/error.hpp"
 #include "loader/bpf/object.hpp"
+#include "maps/lengths.hpp"
 
 namespace sheath::bpf {
 namespace {
@@ -32,6 +33,13 @@ Result<> fill(PinnedMaps maps, const AuditTables& tables) {
   if (auto set = maps.set_node_ips(tables.node_ips); !set) return set;
   if (auto set = maps.set_pod_cidrs(tables.pod_cidrs); !set) return set;
   return maps.set_peers(tables.peers);
+}
+
+sheath_config with_lengths(sheath_config config, const AuditTables& tables) {
+  std::vector<Cidr> prefixes;
+  for (const auto& [cidr, owner] : tables.pod_cidrs) prefixes.push_back(cidr);
+  maps::put_lengths(maps::lengths_of(prefixes, {}), config);
+  return config;
 }
 
 int on_record(void* context, void* data, std::size_t size) {
@@ -60,7 +68,7 @@ Audit::~Audit() = default;
 Result<Audit> Audit::load(const sheath_config& config, const AuditTables& tables) {
   auto object = open_object(audit_image(), "audit");
   if (!object) return fail(std::move(object.error()).context(kDoing));
-  if (auto set = set_config(*object, config); !set) return fail(std::move(set.error()).context(kDoing));
+  if (auto set = set_config(*object, with_lengths(config, tables)); !set) return fail(std::move(set.error()).context(kDoing));
   Audit audit;
   auto program = load_object(*object);
   if (!program) return fail(std::move(program.error()).context(kDoing));

@@ -5,9 +5,12 @@
 #include <bpf/libbpf.h>
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <tuple>
 
 #include "loader/bpf/error.hpp"
+#include "loader/bpf/mapped_array.hpp"
 #include "loader/bpf/object.hpp"
 #include "loader/bpf/pins.hpp"
 #include "loader/bpf/table.hpp"
@@ -19,7 +22,7 @@ namespace {
 using NodeIpTable = Table<sheath_addr, sheath_owner>;
 using Prefix4Table = Table<sheath_prefix4, sheath_owner>;
 using Prefix6Table = Table<sheath_prefix6, sheath_owner>;
-using PeerTable = Table<std::uint32_t, sheath_peer>;
+using PeerTable = Table<std::uint32_t, sheath_peer>;  // an array: what is all zero is not there
 using HeardTable = Table<std::uint32_t, sheath_heard>;
 using WithheldTable = Table<sheath_withheld_key, sheath_withheld>;
 using EndpointTable = Table<sheath_addr, sheath_endpoint>;
@@ -119,6 +122,11 @@ void add_rows(Entries& entries, const Rows& rows, Convert convert) {
   for (const auto& [key, value] : rows) entries.emplace(convert(key), value);
 }
 
+bool is_absent(const sheath_peer& peer) {
+  static constexpr sheath_peer kNothing{};
+  return std::memcmp(&peer, &kNothing, sizeof peer) == 0;
+}
+
 sheath_counters sum(std::span<const sheath_counters> cpus) {
   sheath_counters total{};
 #define SHEATH_SUM(name, verdict, doc)      \
@@ -161,7 +169,9 @@ Result<std::optional<PinnedMaps>> PinnedMaps::open(const fs::path& bpffs, Access
     if (!*fd) return std::nullopt;
     fds.emplace(bpf_map__name(map), std::move(*fd));
   }
-  return PinnedMaps(std::move(fds));
+  UniqueFd peers_view(access == Access::kRead ? bpf_obj_get((bpffs / "peers").c_str()) : -1);
+  if (access == Access::kRead && !peers_view) return fail(kernel_error("open map peers", errno));
+  return PinnedMaps(std::move(fds), std::move(peers_view));
 }
 
 Result<> PinnedMaps::remove(const fs::path& bpffs) {
@@ -222,10 +232,14 @@ Result<CidrOwners> PinnedMaps::pod_cidrs() const {
 }
 
 Result<Peers> PinnedMaps::peers() const {
-  const auto rows = PeerTable(fd("peers"), "peers").dump();
-  if (!rows) return fail(rows.error());
+  const auto slots =
+      MappedArray<sheath_peer>::open(peers_view_ ? peers_view_.get() : fd("peers"), SHEATH_NODE_ID_MAX + 1);
+  if (!slots) return fail(kernel_error("read map peers", slots.error().error_number()));
   Peers peers;
-  add_rows(peers, *rows, [](std::uint32_t key) { return static_cast<std::uint16_t>(key); });
+  for (std::uint32_t id = 0; id <= SHEATH_NODE_ID_MAX; ++id) {
+    const sheath_peer peer = slots->at(id);
+    if (!is_absent(peer)) peers.emplace(static_cast<std::uint16_t>(id), peer);
+  }
   return peers;
 }
 
@@ -312,7 +326,7 @@ Result<> PinnedMaps::delete_pod_cidr(const Cidr& cidr) {
 }
 
 Result<> PinnedMaps::delete_peer(std::uint16_t node_id) {
-  return PeerTable(fd("peers"), "peers").erase(node_id);
+  return PeerTable(fd("peers"), "peers").set(std::array{PeerTable::Row{node_id, {}}});
 }
 
 Result<> PinnedMaps::delete_heard(std::uint16_t node_id) {

@@ -102,9 +102,11 @@ class PinnedMaps {
   Result<> clear_heard(std::uint16_t node_id, std::uint16_t generations);
 
  private:
-  explicit PinnedMaps(Fds fds) : fds_(std::move(fds)) {}
+  explicit PinnedMaps(Fds fds, UniqueFd peers_view = {}) : fds_(std::move(fds)), peers_view_(std::move(peers_view)) {}
 
   Fds fds_;
+  // The kernel maps nothing of a descriptor that is for reading alone: this one is for that, and for nothing else.
+  UniqueFd peers_view_;
 };
 
 }  // namespace sheath::bpf

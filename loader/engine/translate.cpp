@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "maps/lengths.hpp"
 #include "maps/marks.h"
 
 namespace sheath::engine {
@@ -67,6 +68,7 @@ sheath_config to_config(const plan::ProgramSettings& settings, const DeviceIndex
   config.fast_path = settings.fast_path;
   config.via_uplink = settings.via_uplink;
   config.trace = settings.trace;
+  maps::put_lengths(settings.lengths, config);
   return config;
 }
 
@@ -89,6 +91,7 @@ plan::ProgramSettings to_settings(const sheath_config& config, const TunnelIndex
   settings.fast_path = config.fast_path != 0;
   settings.via_uplink = config.via_uplink != 0;
   settings.trace = config.trace != 0;
+  settings.lengths = maps::take_lengths(config);
   return settings;
 }
 

@@ -7,6 +7,7 @@
 #include "loader/plan/node_ids.hpp"
 #include "loader/plan/node_traffic.hpp"
 #include "loader/state/opt_out.hpp"
+#include "maps/lengths.hpp"
 #include "maps/marks.h"
 
 namespace sheath::plan {
@@ -16,7 +17,8 @@ namespace {
 constexpr std::uint32_t kSmallestTunnelMtu = 576;
 constexpr std::uint32_t kSmallestIpv6Mtu = 1280;  // RFC 8200, section 5
 constexpr std::uint8_t kEthernetHeader = 14;
-constexpr std::uint8_t kNoHeader = 0;  // cilium_wg0: packets start at their IP header
+constexpr std::size_t kMaxLengths = SHEATH_MAX_LENGTHS / 2;  // the other half: those of the state before
+constexpr std::uint8_t kNoHeader = 0;                        // cilium_wg0: packets start at their IP header
 
 using Peers = std::vector<const state::Node*>;
 
@@ -115,7 +117,6 @@ void knock_at(const Inputs& in, const state::Node& peer, std::uint16_t id, Desir
 
 void add_wireguard_peer(const Inputs& in, const state::Node& peer, std::uint16_t id, Desired& desired) {
   const auto endpoint = endpoint_of(peer, own_node(in), in.config.wireguard.listen_port);
-  desired.maps.peers[id].tx_mark = sheath_tx_mark(id, 0);
   if (!peer.wireguard_key) {
     desired.waiting_for_key.push_back(peer.name);
     return;
@@ -131,6 +132,7 @@ void add_wireguard_peer(const Inputs& in, const state::Node& peer, std::uint16_t
 
 void add_peer(const Inputs& in, const state::Node& peer, std::uint16_t id, Desired& desired) {
   add_owners(peer, {SHEATH_KIND_remote, id}, desired.maps);
+  desired.maps.peers[id].tx_mark = sheath_tx_mark(id, 0);
   for (const auto& address : peer.router_ips) desired.maps.node_ips[address] = {SHEATH_KIND_remote, id};
   desired.names.nodes[id] = peer.name;
   if (has_overlay(in)) {
@@ -345,6 +347,19 @@ void add_programs(const Inputs& in, Desired& desired) {
 }
 
 // Before anything is changed: what the maps cannot hold.
+// The same for all programs.
+Result<> add_lengths(const Inputs& in, Desired& desired) {
+  std::vector<Cidr> prefixes;
+  for (const auto& [cidr, owner] : desired.maps.pod_cidrs) prefixes.push_back(cidr);
+  const auto lengths = maps::lengths_of(prefixes, in.config.cluster_pod_cidrs);
+  if (maps::more_than(kMaxLengths, lengths)) {
+    return fail(Error::misuse("nodes: the pod CIDRs of a family have more than " + std::to_string(kMaxLengths) +
+                              " different lengths"));
+  }
+  for (auto& [where, settings] : desired.programs) settings.lengths = lengths;
+  return {};
+}
+
 Result<> check_sizes(const Maps& maps) {
   const auto cidrs = [&](Family family) {
     return std::ranges::count_if(maps.pod_cidrs,
@@ -485,6 +500,7 @@ Result<Desired> build_desired(const Inputs& in) {
   add_cluster_range(in, desired);
   if (auto done = check_sizes(desired.maps); !done) return fail(std::move(done.error()));
   add_programs(in, desired);
+  if (auto done = add_lengths(in, desired); !done) return fail(std::move(done.error()));
   for (auto& [where, settings] : desired.programs) settings.ipv4_mtu = static_cast<std::uint16_t>(desired.ipv4_mtu);
   add_backstop(in, desired);
   add_warnings(in, desired);

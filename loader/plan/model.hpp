@@ -15,6 +15,7 @@
 #include "loader/keys/wireguard_key.hpp"
 #include "loader/plan/backstop.hpp"
 #include "loader/plan/ipsec_model.hpp"
+#include "maps/lengths.hpp"
 #include "maps/types.h"
 
 // The words of the planner: what a node should look like (Desired) and what it looks like (Actual). The steps between
@@ -122,6 +123,7 @@ struct ProgramSettings {
   std::uint16_t wireguard_port = 0;    // 0 with IPsec
   std::uint16_t vxlan_port = 0;        // 0 without an overlay
   std::uint16_t ipv4_mtu = 0;          // where it is less than the tunnel's, which IPv6 needs; else 0
+  maps::PrefixLengths lengths;         // of the pod CIDRs
   std::uint8_t l2_len = 14;
   bool strict = true;
   sheath_node_encryption node_encryption = SHEATH_NODE_ENCRYPTION_disabled;

@@ -47,6 +47,7 @@ class Planner {
   Plan make() {
     close();
     close_backstop();
+    widen_programs();
     name_owners();
     make_devices();
     publish();
@@ -139,6 +140,21 @@ class Planner {
     if (!added && (found->second == entry.second || moves(found->second, entry.second))) return;
     found->second = entry.second;
     changes.insert(entry);
+  }
+
+  // A program sees prefixes of the lengths that it knows: it has to know new ones before they come, and old ones until
+  // they are gone.
+  void widen_programs() {
+    for (auto& [where, settings] : programs_) {
+      const auto wanted = desired_.programs.find(where);
+      if (wanted == desired_.programs.end() || broken(where)) continue;
+      auto both = maps::merged(settings.lengths, wanted->second.lengths);
+      if (maps::more_than(SHEATH_MAX_LENGTHS, both)) both = wanted->second.lengths;
+      if (settings.lengths == both) continue;
+      settings.lengths = std::move(both);
+      settings.build = wanted->second.build;  // it is this loader's program that is put there
+      plan_.emplace_back(Attach{where, settings});
+    }
   }
 
   // A prefix is known before anything can be sent to it.

@@ -11,6 +11,7 @@
 #include "loader/base/address.hpp"
 #include "maps.skel.h"
 #include "maps/keys.hpp"
+#include "maps/lengths.hpp"
 #include "overlay_egress.skel.h"
 #include "pod_egress.skel.h"
 #include "tunnel_ingress.skel.h"
@@ -101,6 +102,8 @@ void Datapath::add_pods(const std::string& text, sheath_kind kind, std::uint16_t
   const auto cidr = Cidr::parse(text);
   if (!cidr) throw std::invalid_argument(text);
   const sheath_owner owner{kind, node_id, 0};
+  prefixes_.push_back(*cidr);
+  programs_.clear();
   if (cidr->address.family == Family::kIpv4) {
     const sheath_prefix4 key = maps::to_prefix4(*cidr);
     put("pod_cidrs4", &key, &owner);
@@ -157,13 +160,15 @@ std::uint64_t Datapath::withheld_packets() const {
 
 Datapath::Object Datapath::load(sheath_direction direction, const sheath_config& config) const {
   Object object(open_object(kPrograms[direction].bytes));
+  sheath_config known = config;
+  maps::put_lengths(maps::lengths_of(prefixes_, {}), known);
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object.get()) {
     const bpf_map* shared = bpf_object__find_map_by_name(maps_.get(), bpf_map__name(map));
     if (shared != nullptr) {
       if (const int error = bpf_map__reuse_fd(map, bpf_map__fd(shared)); error != 0) give_up("share a map", error);
     } else {
-      set_config(map, config);
+      set_config(map, known);
     }
   }
   if (const int error = bpf_object__load(object.get()); error != 0) give_up(kPrograms[direction].name, error);

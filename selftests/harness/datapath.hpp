@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "loader/base/address.hpp"
 #include "maps/reasons.h"
 #include "maps/types.h"
 #include "selftests/harness/packet.hpp"
@@ -44,6 +45,7 @@ class Datapath {
   Datapath(const Datapath&) = delete;
   Datapath& operator=(const Datapath&) = delete;
 
+  // Programs that were loaded before do not know it where it has a length of its own: they are loaded again.
   void add_pods(const std::string& cidr, sheath_kind kind, std::uint16_t node_id = 0);
   void add_node(const std::string& address, sheath_kind kind, std::uint16_t node_id = 0);
   void set_peer(std::uint32_t node_id, const sheath_peer& peer);
@@ -83,6 +85,7 @@ class Datapath {
   Object maps_;
   std::map<sheath_direction, Object> programs_;
   std::vector<Object> others_;
+  std::vector<Cidr> prefixes_;
   std::vector<sheath_event> events_;
   std::unique_ptr<ring_buffer, Close> ring_;
 };

@@ -169,6 +169,15 @@ config_set() {
   mv "$file.new" "$file"
 }
 
+# map_dump NODE MAP: as JSON, by bpftool; of `peers`, 65,536 slots of which few are in use, by ourselves.
+map_dump() {
+  if [[ $2 == peers ]]; then
+    sheath_on "$1" map dump peers -o json
+  else
+    bpftool -j map dump pinned "$CLUSTER_BPFFS/$1/$2"
+  fi
+}
+
 # snapshot NODE: everything that apply could change, as text; no counters, no times, of the keys only a hash.
 snapshot() {
   local map pins=$CLUSTER_BPFFS/$1
@@ -184,7 +193,7 @@ snapshot() {
   { sheath_on "$1" status -o json || true; } |
     jq '{programs, node_ips, pod_cidrs, peers: [.peers[]? | {node_id, ready, public_key, endpoint, pod_cidrs}]}'
   for map in node_ips pod_cidrs4 pod_cidrs6 peers; do
-    bpftool -j map dump pinned "$pins/$map" 2>&1 | jq -cS 'sort?'
+    map_dump "$1" "$map" 2>&1 | jq -cS 'sort?'
   done
   find "$pins" -printf '%P\n' 2>/dev/null | sort
   ls -i "$CLUSTER_RUN/nodes/$1.sheath.json" 2>&1 || true

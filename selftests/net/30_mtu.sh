@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.12
 # No packet is too big in silence: pods have MTU 1500, the tunnel 1420.
 #
 #   pod-worker ──1500── kind-worker ══1420══ kind-worker2 ──1500── pod-worker2

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.1
 # A ClusterIP that iptables translates, as kube-proxy does.
 #
 #   pod-worker ─▶ 10.96.0.10:80 ── kind-worker: PREROUTING DNAT ─▶ 10.244.2.254:7000 ══ WireGuard ══ pod-worker2

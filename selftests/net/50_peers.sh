@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.12
 # A peer comes, changes and goes; the traffic of the others loses no packet.
 #
 #   pod-worker ── kind-worker ══ datagrams, one each few milliseconds ══ kind-worker2 ── pod-worker2

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.1
 # Sheath is a guest on the node: others' filters stay and run, settings of the host are lived with, and when it goes
 # nothing of it stays.
 #

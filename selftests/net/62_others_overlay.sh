@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.1
 # The CNI brings an overlay of its own. Its tunnel devices are covered like uplinks, so no packet of a pod leaves inside
 # somebody else's encapsulation.
 #

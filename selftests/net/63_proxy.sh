@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.12
 # A proxy in the host's namespace sends on what pods say: under the node's address, or under the pod's own (transparent),
 # as the L7 proxies of CNIs do.
 #

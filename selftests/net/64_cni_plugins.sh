@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.12
 # Real CNI plugins make the pods: `bridge` and `ptp` with `host-local`, from Debian, without a word about Sheath.
 #
 #   kind-worker: cni0, a bridge ── pod-a, pod-b          kind-worker2: ptp, a veth for each ── pod-c

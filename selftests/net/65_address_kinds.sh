@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.1
 # Kinds of addresses: several pod CIDRs and several node IPs for each node, then everything in IPv6 alone.
 #
 #   pod-worker 10.244.1.195, 10.245.1.195, fd00:10:245:1::195     kind-worker 172.18.0.2, 172.19.0.2, fd00:172:18::2, …:19::2

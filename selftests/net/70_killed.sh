@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.12
 # kill -9 between any two steps of apply: no plaintext, and the next apply finishes.
 #
 #   kind-worker: virgin ─▶ apply, killed before step N ─▶ pods try to speak ─▶ apply, to its end ─▶ they do ─▶ unload

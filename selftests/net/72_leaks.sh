@@ -171,16 +171,23 @@ cluster_up
 trap 'kill "${speakers[@]}" 2>/dev/null || true; ip netns del "${CLUSTER_PREFIX}pod-new" 2>/dev/null || true; cluster_down' EXIT
 check "apply" cluster_apply
 start_speaking
+# What has to do with the engine is played with both, the rest with one of them; in a soak all of it with both.
+rows_of_wireguard() {
+  row "a new pod" new_pod
+  row "it is rebooted" rebooted
+  row "its link goes down and up" link_flaps
+  row "more pod CIDRs than the map holds" map_full
+}
+rows_of_ipsec() {
+  row "its programs are replaced" replaced
+  row "its uplink gets another name" renamed
+  row "its uplink is made anew" recreated
+}
 row "killed while it mends a lost tunnel device" killed
-row "its programs are replaced" replaced
 row "a peer goes" peer_goes
 row "a peer has a new key" rekeyed
-row "it is rebooted" rebooted
-row "its link goes down and up" link_flaps
-row "its uplink gets another name" renamed
-row "its uplink is made anew" recreated
-row "a new pod" new_pod
-row "more pod CIDRs than the map holds" map_full
+[[ -z ${SHEATH_SOAK-} && $CLUSTER_ENCRYPTION != wireguard ]] || rows_of_wireguard
+[[ -z ${SHEATH_SOAK-} && $CLUSTER_ENCRYPTION != ipsec ]] || rows_of_ipsec
 
 capture_start unloaded
 unloaded "unloaded"

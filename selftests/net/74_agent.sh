@@ -56,7 +56,10 @@ is_mode() { [[ $({ sheath_on kind-worker status -o json || true; } | jq -r .mode
 status_by_good_config() {
   sheath --netns "${CLUSTER_PREFIX}kind-worker" --config "$CLUSTER_RUN/kind-worker/good.yaml" status || true
 }
-traced() { speaks pod-worker2 && grep -q '"reason":"encrypted"' "$1"; }
+traced() {
+  speaks pod-worker2
+  jq -es 'any(.[]; .reason == "encrypted" and .family == 4) and any(.[]; .reason == "decrypted")' "$1"
+}
 # scrape NODE PATH: head and body, without carriage returns.
 scrape() {
   on "$1" bash -c "exec 3<>/dev/tcp/127.0.0.1/9964; printf 'GET $2 HTTP/1.1\r\nHost: x\r\n\r\n' >&3; cat <&3" | tr -d '\r'

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.12
 # `sheath verify`: what it says, held against the onlooker, and against everything that can be wrong.
 #
 # 87_verify.sh [wireguard|ipsec]; wireguard has the whole story, ipsec what is different there.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.1
 # Encryption comes to a cluster that runs, node by node, and no packet is lost: accept both, send encrypted, close.
 #
 # 88_rollout.sh [wireguard|ipsec]

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.1
 # What an attacker on the wire can do: send again what he captured, and change bits of what he holds back. Nothing of it
 # is accepted, and it is counted.
 #

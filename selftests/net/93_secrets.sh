@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.12
 # Keys over the life of a cluster: none is used twice with one sequence number, whatever happens to nodes; a retired one is
 # nowhere; and none shows where it does not belong.
 #
@@ -72,7 +73,7 @@ evidence() {
     on "$node" ip xfrm state >"$1/states-$node"
     on "$node" ip xfrm policy >"$1/policies-$node"
     for map in "$CLUSTER_BPFFS/$node"/*; do
-      bpftool -j map dump pinned "$map" >"$1/map-$node-${map##*/}" 2>/dev/null || true
+      map_dump "$node" "${map##*/}" >"$1/map-$node-${map##*/}" 2>/dev/null || true
     done
     cp -r "$CLUSTER_RUN/$node" "$1/files-$node"
   done
@@ -134,7 +135,7 @@ for format in text json; do
 done
 cp "$CLUSTER_RUN"/*/last.log "$CLUSTER_RUN/nodes"/* "$public" 2>/dev/null || true
 for map in "$CLUSTER_BPFFS"/kind-worker/*; do
-  bpftool -j map dump pinned "$map" >"$public/map-${map##*/}" 2>/dev/null || true
+  map_dump kind-worker "${map##*/}" >"$public/map-${map##*/}" 2>/dev/null || true
 done
 
 # A process in the middle of its work: what others see of it, and what it leaves behind when it crashes.

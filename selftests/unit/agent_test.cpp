@@ -116,6 +116,17 @@ TEST_CASE("agent pace: while peers are waited for it looks often, and after a mi
   CHECK(pace.due() == kStart + 62s + Pace::kPoll);
 }
 
+TEST_CASE(
+    "agent pace: while peers are waited for, a costly round rests longer than a cheap one, and not past the resync") {
+  auto pace = settled_pace();
+  pace.done(kStart, Outcome::kWaiting, 10ms);
+  CHECK(pace.due() == kStart + Pace::kPoll);
+  pace.done(kStart, Outcome::kWaiting, 1500ms);
+  CHECK(pace.due() == kStart + 6s);
+  pace.done(kStart, Outcome::kWaiting, 1h);
+  CHECK(pace.due() == kStart + 60s);
+}
+
 TEST_CASE("agent report: what is written is what is read, and another's words are named as such") {
   const auto report = full_report();
   const auto line = report_json(report);

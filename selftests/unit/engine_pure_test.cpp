@@ -74,6 +74,8 @@ TEST_CASE("engine: program settings survive the way into the kernel's constants 
   settings.l2_len = 0;
   settings.fast_path = true;
   settings.via_uplink = true;
+  settings.lengths[{Family::kIpv4, 24}] = Cidr::parse("10.244.0.0/16").value();
+  settings.lengths[{Family::kIpv6, 64}] = Cidr::parse("fd00:10:244::/48").value();
   const auto config = to_config(settings, {7, 2, 3});
   CHECK(config.tunnel_ifindex == 7);
   CHECK(config.uplink_ifindex == 2);

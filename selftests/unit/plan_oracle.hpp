@@ -29,6 +29,17 @@ inline std::optional<Owner> owner_of(const Maps& maps, const IpAddress& address)
   return best;
 }
 
+// As a program finds it that knows these lengths.
+inline std::optional<Owner> found_owner(const Maps& maps, const maps::PrefixLengths& lengths,
+                                        const IpAddress& address) {
+  Maps seen;
+  for (const auto& entry : maps.pod_cidrs) {
+    const auto used = lengths.find({entry.first.address.family, entry.first.length});
+    if (used != lengths.end() && used->second.contains(address)) seen.pod_cidrs.insert(entry);
+  }
+  return owner_of(seen, address);
+}
+
 inline std::optional<keys::PublicKey> peer_for(const std::optional<Tunnel>& tunnel, const IpAddress& address) {
   std::optional<keys::PublicKey> best;
   int length = -1;
@@ -49,8 +60,8 @@ inline Fate fate_of(const Actual& node, const std::string& uplink, const IpAddre
   const auto program = node.programs.find({SHEATH_DIRECTION_uplink_egress, uplink});
   if (program == node.programs.end() || node.pins != Pins::kAll) return {Fate::kPlain, {}};
   const Fate refused{program->second.strict ? Fate::kDropped : Fate::kPlain, {}};
-  const auto from = owner_of(node.maps, source);
-  const auto owner = owner_of(node.maps, to);
+  const auto from = found_owner(node.maps, program->second.lengths, source);
+  const auto owner = found_owner(node.maps, program->second.lengths, to);
   if (!from || from->kind != SHEATH_KIND_local || !owner) return {Fate::kPlain, {}};
   if (owner->kind == SHEATH_KIND_cluster) return refused;
   if (owner->kind != SHEATH_KIND_remote) return {Fate::kPlain, {}};

@@ -442,6 +442,33 @@ TEST_CASE("plan: more than the maps hold is refused before anything is changed")
   CHECK(refused.error().what() == "nodes: the cluster has 65541 IPv4 pod CIDRs, and the maps hold 65536");
 }
 
+TEST_CASE("plan: programs know a new length of prefixes before there is one, and nodes of a known one change none") {
+  Scene scene;
+  const auto actual = scene.applied();
+  scene.put(make_node(9));
+  CHECK(steps_of<Attach>(scene.plan(actual)).empty());
+  auto node = make_node(10);
+  node.pod_cidrs = {cidr("10.0.10.64/26")};
+  scene.put(node);
+  const auto plan = scene.plan(actual);
+  CHECK(steps_of<Attach>(plan).size() == actual.programs.size());
+  CHECK(first_of<Attach>(plan) < first_of<SetPodCidr>(plan));
+  CHECK(apply_all(actual, plan).programs == scene.desired(actual).programs);
+}
+
+TEST_CASE("plan: pod CIDRs of more lengths than the programs know are refused before anything is changed") {
+  Scene scene;
+  auto node = scene.cluster.at("node1");
+  for (int length = 10; length < 26; ++length) {
+    node.pod_cidrs.push_back(cidr(std::to_string(100 + length) + ".0.0.0/" + std::to_string(length)));
+  }
+  scene.put(node);
+  const auto refused =
+      build_desired({scene.config, scene.cluster, scene.facts, Actual{}, Publication{"/nodes/node0.json", "object"}});
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().what() == "nodes: the pod CIDRs of a family have more than 16 different lengths");
+}
+
 TEST_CASE("plan: past rp_filter, pods' packets arrive where the routes to the peers' pods lead, nodes' at the uplink") {
   Scene scene;
   scene.facts.all_rp_filter = 1;

@@ -30,16 +30,26 @@ def datapath(document):
     print(table(rows, right=(1, 2, 3)))
 
 
-def plain(document):
-    rows = [["measurement", "min", "median", "max", ""]]
-    rows += [[each["name"], number(each["min"]), number(each["median"]), number(each["max"]), each["unit"]]
+def times(value):
+    return f"{value:.2f}" if value is not None else ""
+
+
+def wire(document):
+    rows = [["scene", "", "", "min", "median", "max", "", "× alone", "× plain"]]
+    rows += [[each["scene"], each["family"], each["metric"], number(each["min"]), number(each["median"]), number(each["max"]),
+              each["unit"], times(each["to_alone"]), times(each["to_plain"])] for each in document["measurements"]]
+    print("alone: the same crypto without Sheath; plain: no encryption")
+    print(table(rows, right=(3, 4, 5, 7, 8)))
+
+
+def control_plane(document):
+    rows = [["engine", "nodes", "", "min", "median", "max", "", "×", "of"]]
+    rows += [[each["engine"], f"{each['nodes']:,}", each["what"], number(each["min"]), number(each["median"]),
+              number(each["max"]), each["unit"], times(each["to_reference"]), each["reference"] or ""]
              for each in document["measurements"]]
-    print(table(rows, right=(1, 2, 3)))
+    print(table(rows, right=(1, 3, 4, 5, 7)))
 
 
 def show(document):
-    if document["bench"] == "datapath":
-        datapath(document)
-    else:
-        plain(document)
+    {"datapath": datapath, "wire": wire, "control-plane": control_plane}[document["bench"]](document)
     print(f"{document['bench']}: {document['commit']}, Linux {document['kernel']}, {document['processor']}")

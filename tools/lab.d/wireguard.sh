@@ -45,8 +45,8 @@ wireguard_ping() {
 
 show_maps() {
   step "The maps, as bpftool reads them"
-  at "$FROM_NODE" "bpftool map dump pinned $CLUSTER_BPFFS/$FROM_NODE/peers" 16 || cross "bpftool cannot read it"
-  at "$FROM_NODE" "sheath map dump pod_cidrs4" 12 || cross "sheath map dump failed"
+  at "$FROM_NODE" "bpftool map dump pinned $CLUSTER_BPFFS/$FROM_NODE/pod_cidrs4" 16 || cross "bpftool cannot read it"
+  at "$FROM_NODE" "sheath map dump peers" 12 || cross "sheath map dump failed"
 }
 
 show_counters() {

@@ -77,6 +77,19 @@ TEST_CASE("maps: what is written is what is read, both families, more than one b
   CHECK(maps.node_ips()->at(address("fd00:172:18::9")).node_id == 2);
 }
 
+TEST_CASE("maps: a peer that was deleted is none, and neither is one that nobody wrote") {
+  auto maps = create(new_pin_folder());
+  CHECK(maps.peers()->empty());
+  const sheath_peer peer{0x10e00, SHEATH_PEER_not_ready, {}, SHEATH_NODE_TRAFFIC_plain};
+  REQUIRE(maps.set_peers({{1, peer}, {SHEATH_NODE_ID_MAX, peer}}));
+  REQUIRE(maps.peers());
+  CHECK(maps.peers()->size() == 2);
+  CHECK(maps.peers()->at(SHEATH_NODE_ID_MAX).tx_mark == 0x10e00);
+  REQUIRE(maps.delete_peer(SHEATH_NODE_ID_MAX));
+  CHECK(maps.delete_peer(SHEATH_NODE_ID_MAX));
+  CHECK(maps.peers()->size() == 1);
+}
+
 TEST_CASE("maps: an entry overwritten is the new one, an entry deleted is gone, its neighbours stay") {
   auto maps = create(new_pin_folder());
   REQUIRE(maps.set_endpoints(
