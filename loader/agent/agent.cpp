@@ -232,8 +232,8 @@ class Agent {
     rewatch();
     const auto begin = Pace::Clock::now();
     const auto cpu_before = processor_time();
-    const engine::KeptNodes nodes{*nodes_, good_};
-    const auto done = engine::apply(config(), {.dry_run = false, .wait = {}, .nodes = &nodes});
+    const engine::Kept kept{*nodes_, good_, digests_};
+    const auto done = engine::apply(config(), {.dry_run = false, .wait = {}, .kept = &kept});
     const auto end = Pace::Clock::now();
     report_.last_milliseconds =
         static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(end - begin).count());
@@ -368,6 +368,7 @@ class Agent {
   engine::ProcessLock lock_;
   std::unique_ptr<state::NodeSource> nodes_;
   state::GoodNodes good_;
+  engine::DigestCache digests_;
   netlink::Events events_;
   Loop loop_;
   // Behind the loop: they have to go first.

@@ -26,15 +26,18 @@ constexpr std::chrono::milliseconds kPollInterval{250};
 struct Session {
   const state::Config& config;
   bool dry_run;
-  const KeptNodes* nodes;
+  const Kept* kept;
   netlink::Socket socket;
+  DigestCache own_digests;  // where nothing is kept
+
+  DigestCache& digests() { return kept == nullptr ? own_digests : kept->digests; }
 };
 
-Result<Session> open_session(const state::Config& config, bool dry_run, const KeptNodes* nodes = nullptr) {
+Result<Session> open_session(const state::Config& config, bool dry_run, const Kept* kept = nullptr) {
   if (auto allowed = check_privileges(); !allowed) return fail(std::move(allowed.error()));
   auto socket = netlink::Socket::open(NETLINK_ROUTE);
   if (!socket) return fail(std::move(socket.error()));
-  return Session{config, dry_run, nodes, std::move(*socket)};
+  return Session{config, dry_run, kept, std::move(*socket), {}};
 }
 
 // The public half, all zeros where there is no key and none may be made. Nothing is made before the rest of the input
@@ -92,8 +95,8 @@ Result<> check_objects(const state::Config& config, std::span<const state::NodeO
 
 Result<std::vector<state::NodeObject>> read_objects(const Session& session, state::NodeSource& source,
                                                     std::span<const IpAddress> addresses) {
-  if (session.nodes == nullptr) return source.read();
-  return session.nodes->good.read(source, [&](std::span<const state::NodeObject> objects) {
+  if (session.kept == nullptr) return source.read();
+  return session.kept->good.read(source, [&](std::span<const state::NodeObject> objects) {
     return check_objects(session.config, objects, addresses);
   });
 }
@@ -101,7 +104,7 @@ Result<std::vector<state::NodeObject>> read_objects(const Session& session, stat
 Result<Input> read_input(const Session& session, const plan::Facts& facts, const IpsecMaterial* ipsec) {
   const auto made = state::make_node_source(session.config);
   if (!made) return fail(made.error());
-  auto& source = session.nodes == nullptr ? **made : session.nodes->source;
+  auto& source = session.kept == nullptr ? **made : session.kept->source;
 
   std::vector<IpAddress> addresses;
   for (const auto& uplink : facts.uplinks) {
@@ -185,7 +188,7 @@ Result<Situation> look_around(Session& session) {
   return Situation{std::move(*gathered), std::move(ipsec), std::move(*input), std::move(*seen)};
 }
 
-Result<plan::Desired> decide(const Session& session, const Situation& now) {
+Result<plan::Desired> decide(Session& session, const Situation& now) {
   plan::Inputs inputs{session.config,
                       now.input.cluster,
                       now.gathered.facts,
@@ -195,7 +198,7 @@ Result<plan::Desired> decide(const Session& session, const Situation& now) {
                       now.input.says_it_encrypts,
                       nullptr};
   if (!now.ipsec) return plan::build_desired(inputs);
-  const auto ipsec = now.ipsec->inputs(session.config, now.input.cluster);
+  const auto ipsec = now.ipsec->inputs(session.config, now.input.cluster, session.digests());
   if (!ipsec) return fail(ipsec.error());
   inputs.ipsec = &*ipsec;
   return plan::build_desired(inputs);
@@ -282,7 +285,7 @@ Result<Report> apply_locked(Session& session, std::size_t steps_done = 0) {
 }  // namespace
 
 Result<Report> apply(const state::Config& config, const ApplyOptions& options) {
-  auto session = open_session(config, options.dry_run, options.nodes);
+  auto session = open_session(config, options.dry_run, options.kept);
   if (!session) return fail(std::move(session.error()));
   if (options.dry_run) return apply_once(*session);
 

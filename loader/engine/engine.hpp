@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "loader/base/result.hpp"
+#include "loader/engine/digest_cache.hpp"
 #include "loader/plan/step.hpp"
 #include "loader/state/config.hpp"
 #include "loader/state/good_nodes.hpp"
@@ -15,10 +16,12 @@
 // Brings this node (this thread's network namespace) to what configuration and node objects ask for, or back.
 namespace sheath::engine {
 
-// Where an agent has its node objects from, and what it keeps of them. Both have to outlive the call.
-struct KeptNodes {
+// What an agent keeps from round to round: where it has its node objects from, what it knows of them, and of keys. All
+// have to outlive the call.
+struct Kept {
   state::NodeSource& source;
   state::GoodNodes& good;
+  DigestCache& digests;
 };
 
 struct ApplyOptions {
@@ -27,7 +30,7 @@ struct ApplyOptions {
   // all.
   std::chrono::milliseconds wait{0};
   // Null: all node objects of the configuration's source have to be good.
-  const KeptNodes* nodes = nullptr;
+  const Kept* kept = nullptr;
 };
 
 struct Report {

@@ -8,13 +8,6 @@
 namespace sheath::engine {
 namespace {
 
-Result<keys::KeyDigest> digest_of_pair(const keys::Session& own, const keys::KeyContext& context, keys::KeyUse use) {
-  const auto key = keys::derive_key(own, context, use);
-  if (!key) return fail(key.error());
-  const auto auth = own.psk().algorithm().auth_key_bytes;
-  return keys::digest_of(key->bytes().first(auth), key->bytes().subspan(auth));
-}
-
 Result<> check_same_key(const keys::IpsecKey& file_key, const keys::Session& session, const state::Config& config) {
   if (session.psk().id() != file_key.id()) return {};
   const auto theirs = session.psk().fingerprint();
@@ -61,22 +54,20 @@ const keys::IpsecKey* IpsecMaterial::psk(std::uint8_t id) const {
   return nullptr;
 }
 
-Result<> IpsecMaterial::add_digests(const state::Node& peer, plan::IpsecInputs& inputs) const {
+Result<> IpsecMaterial::add_digests(const state::Node& peer, DigestCache& cache, plan::IpsecInputs& inputs) const {
   for (const auto& theirs : peer.ipsec_sessions) {
     const auto own = sessions_.find(theirs.generation);
     if (own == sessions_.end() || own->second.psk().id() != theirs.psk_id) continue;
     const keys::KeyContext context{node_name_, peer.name, theirs.public_key};
-    const auto transmit = digest_of_pair(own->second, context, keys::KeyUse::kTransmit);
-    const auto receive = digest_of_pair(own->second, context, keys::KeyUse::kReceive);
-    if (!transmit || !receive) {
-      return fail(Error(transmit ? receive.error() : transmit.error()).context("node " + peer.name));
-    }
-    inputs.digests[{peer.name, theirs.generation}] = {*transmit, *receive};
+    const auto digests = cache.digests(own->second, context);
+    if (!digests) return fail(Error(digests.error()).context("node " + peer.name));
+    inputs.digests[{peer.name, theirs.generation}] = *digests;
   }
   return {};
 }
 
-Result<plan::IpsecInputs> IpsecMaterial::inputs(const state::Config& config, const state::Cluster& cluster) const {
+Result<plan::IpsecInputs> IpsecMaterial::inputs(const state::Config& config, const state::Cluster& cluster,
+                                                DigestCache& cache) const {
   plan::IpsecInputs out;
   out.file_key_id = file_key_.id();
   out.algorithms.push_back(file_key_.algorithm());
@@ -95,9 +86,10 @@ Result<plan::IpsecInputs> IpsecMaterial::inputs(const state::Config& config, con
   if (out.sessions.size() == 2 && plan::is_ahead(out.sessions[0].generation, out.sessions[1].generation)) {
     std::swap(out.sessions[0], out.sessions[1]);
   }
+  cache.begin_round();
   for (const auto& [name, node] : cluster) {
     if (name == node_name_) continue;
-    if (auto done = add_digests(node, out); !done) return fail(std::move(done.error()));
+    if (auto done = add_digests(node, cache, out); !done) return fail(std::move(done.error()));
   }
   return out;
 }

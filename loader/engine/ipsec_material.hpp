@@ -4,6 +4,7 @@
 #include <chrono>
 #include <string>
 
+#include "loader/engine/digest_cache.hpp"
 #include "loader/keys/ipsec_key.hpp"
 #include "loader/keys/session_store.hpp"
 #include "loader/plan/ipsec_desired.hpp"
@@ -29,7 +30,8 @@ class IpsecMaterial {
   // The pre-shared key of this ID: the file's, or one that a session was drawn with. Null: not held.
   const keys::IpsecKey* psk(std::uint8_t id) const;
   // What the planner has to know.
-  Result<plan::IpsecInputs> inputs(const state::Config& config, const state::Cluster& cluster) const;
+  Result<plan::IpsecInputs> inputs(const state::Config& config, const state::Cluster& cluster,
+                                   DigestCache& cache) const;
   // What this node publishes.
   void describe(state::Node& own) const;
 
@@ -39,7 +41,7 @@ class IpsecMaterial {
         file_key_(std::move(file_key)),
         store_(std::move(store)),
         sessions_(std::move(sessions)) {}
-  Result<> add_digests(const state::Node& peer, plan::IpsecInputs& inputs) const;
+  Result<> add_digests(const state::Node& peer, DigestCache& cache, plan::IpsecInputs& inputs) const;
 
   std::string node_name_;
   keys::IpsecKey file_key_;

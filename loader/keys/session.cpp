@@ -128,16 +128,48 @@ Result<Session> Session::draw(std::uint8_t generation, const IpsecKey& psk, cons
   return Session({generation, *tag, now}, std::move(*key), std::move(*copy));
 }
 
-Result<SecretBuffer> derive_key(const Session& own, const KeyContext& context, KeyUse use) {
+namespace {
+
+// What the keys of both directions are expanded from.
+Result<SecretBuffer> pair_secret(const Session& own, const KeyContext& context) {
   const auto secret = shared_secret(own.private_key(), context.peer_session);
   if (!secret) return fail(secret.error());
+  return extract(*secret, own.psk().bytes());
+}
+
+Result<SecretBuffer> key_from(const SecretBuffer& pair_secret, const Session& own, const KeyContext& context,
+                              KeyUse use) {
   auto out = SecretBuffer::make(own.psk().algorithm().total_bytes());
   if (!out) return out;
-  const auto pseudo_random = extract(*secret, own.psk().bytes());
-  if (!pseudo_random) return fail(pseudo_random.error());
   const auto info = info_of(own, context, use);
-  if (auto done = expand(*pseudo_random, info, out->bytes()); !done) return fail(std::move(done.error()));
+  if (auto done = expand(pair_secret, info, out->bytes()); !done) return fail(std::move(done.error()));
   return out;
+}
+
+Result<KeyDigest> digest_from(const SecretBuffer& pair_secret, const Session& own, const KeyContext& context,
+                              KeyUse use) {
+  const auto key = key_from(pair_secret, own, context, use);
+  if (!key) return fail(key.error());
+  const auto auth = own.psk().algorithm().auth_key_bytes;
+  return digest_of(key->bytes().first(auth), key->bytes().subspan(auth));
+}
+
+}  // namespace
+
+Result<SecretBuffer> derive_key(const Session& own, const KeyContext& context, KeyUse use) {
+  const auto secret = pair_secret(own, context);
+  if (!secret) return fail(secret.error());
+  return key_from(*secret, own, context, use);
+}
+
+Result<PairDigests> derive_digests(const Session& own, const KeyContext& context) {
+  const auto secret = pair_secret(own, context);
+  if (!secret) return fail(secret.error());
+  const auto transmit = digest_from(*secret, own, context, KeyUse::kTransmit);
+  if (!transmit) return fail(transmit.error());
+  const auto receive = digest_from(*secret, own, context, KeyUse::kReceive);
+  if (!receive) return fail(receive.error());
+  return PairDigests{*transmit, *receive};
 }
 
 }  // namespace sheath::keys

@@ -66,4 +66,11 @@ enum class KeyUse : std::uint8_t { kTransmit, kReceive };
 // Both ends get the same. A peer's public key that gives the shared secret zero (RFC 7748, 6.1) is refused.
 Result<SecretBuffer> derive_key(const Session& own, const KeyContext& context, KeyUse use);
 
+// What stands for both keys where keys are compared (KeyDigest).
+struct PairDigests {
+  KeyDigest transmit{};
+  KeyDigest receive{};
+};
+Result<PairDigests> derive_digests(const Session& own, const KeyContext& context);
+
 }  // namespace sheath::keys

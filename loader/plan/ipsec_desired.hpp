@@ -6,7 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "loader/keys/ipsec_algorithm.hpp"
+#include "loader/keys/session.hpp"
+#include "loader//keys/ipsec_algorithm.hpp"
 #include "loader/plan/model.hpp"
 #include "loader/plan/node_ids.hpp"
 #include "loader/state/node.hpp"
@@ -14,10 +15,7 @@
 namespace sheath::plan {
 
 // Of the keys that a pair of sessions gives.
-struct PairDigests {
-  keys::KeyDigest transmit{};
-  keys::KeyDigest receive{};
-};
+using keys::PairDigests;
 
 // What the run directory and the key file say; no key is in it.
 struct IpsecInputs {

@@ -239,4 +239,28 @@ TEST_CASE("engine: a healthy node has no problem, and each thing that is missing
         "permissive: 5 packets of pods passed on devices that are not covered: strict mode would have dropped them");
 }
 
+TEST_CASE("engine: digests of keys are computed once, for each pair its own, and forgotten when nobody asks for them") {
+  const auto algorithm = keys::find_aead("rfc4106(gcm(aes))", 20, 128).value();
+  const auto psk = keys::IpsecKey::generate(3, algorithm);
+  REQUIRE(psk.has_value());
+  const auto draw = [&] { return keys::Session::draw(3, *psk, {}, {}).value(); };
+  const auto own = draw();
+  const keys::KeyContext context{"a", "b", draw().public_key()};
+  DigestCache cache;
+  const auto first = cache.digests(own, context);
+  REQUIRE(first.has_value());
+  CHECK(first->transmit == keys::derive_digests(own, context)->transmit);
+  cache.begin_round();
+  CHECK(cache.digests(own, context)->receive == first->receive);
+  CHECK(cache.size() == 1);
+  CHECK(cache.digests(own, {"a", "c", context.peer_session})->transmit != first->transmit);
+  CHECK(cache.digests(draw(), context)->transmit != first->transmit);
+  CHECK(cache.size() == 3);
+  cache.begin_round();
+  CHECK(cache.digests(own, context)->transmit == first->transmit);
+  cache.begin_round();
+  CHECK(cache.size() == 1);
+  CHECK_FALSE(cache.digests(own, {"a", "b", keys::PublicKey{}}).has_value());
+}
+
 }  // namespace sheath::engine

@@ -190,4 +190,18 @@ TEST_CASE("session store: the record grows, and is one session's only") {
   CHECK(store.recorded(session_of(9, gcm(20))).value().empty());
 }
 
+TEST_CASE("session: the digests of a pair are those of its two keys, and the other end has them the other way round") {
+  const auto ours = session_of(1, gcm(20));
+  const auto theirs = session_of(100, gcm(20));
+  const auto pair = derive_digests(ours, {"a", "b", theirs.public_key()});
+  const auto other = derive_digests(theirs, {"b", "a", ours.public_key()});
+  REQUIRE(pair.has_value());
+  REQUIRE(other.has_value());
+  const auto key = derive_key(ours, {"a", "b", theirs.public_key()}, KeyUse::kTransmit);
+  CHECK(pair->transmit == digest_of({}, key->bytes()));
+  CHECK(pair->transmit == other->receive);
+  CHECK(pair->receive == other->transmit);
+  CHECK(pair->transmit != pair->receive);
+}
+
 }  // namespace sheath::keys

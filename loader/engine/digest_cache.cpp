@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader/engine/digest_cache.hpp"
+
+#include <utility>
+
+namespace sheath::engine {
+
+void DigestCache::begin_round() {
+  before_ = std::exchange(now_, {});
+}
+
+Result<keys::PairDigests> DigestCache::digests(const keys::Session& own, const keys::KeyContext& context) {
+  const Pair pair{own.public_key(), context.peer_name, context.peer_session};
+  if (const auto known = now_.find(pair); known != now_.end()) return known->second;
+  if (auto known = before_.extract(pair)) return now_.insert(std::move(known)).position->second;
+  const auto computed = keys::derive_digests(own, context);
+  if (computed) now_.emplace(pair, *computed);
+  return computed;
+}
+
+}  // namespace sheath::engine
