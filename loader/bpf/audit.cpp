@@ -68,7 +68,8 @@ Audit::~Audit() = default;
 Result<Audit> Audit::load(const sheath_config& config, const AuditTables& tables) {
   auto object = open_object(audit_image(), "audit");
   if (!object) return fail(std::move(object.error()).context(kDoing));
-  if (auto set = set_config(*object, with_lengths(config, tables)); !set) return fail(std::move(set.error()).context(kDoing));
+  if (auto set = set_config(*object, with_lengths(config, tables)); !set)
+    return fail(std::move(set.error()).context(kDoing));
   Audit audit;
   auto program = load_object(*object);
   if (!program) return fail(std::move(program.error()).context(kDoing));

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "loader/keys/session.hpp"
 #include "loader//keys/ipsec_algorithm.hpp"
+#include "loader/keys/session.hpp"
 #include "loader/plan/model.hpp"
 #include "loader/plan/node_ids.hpp"
 #include "loader/state/node.hpp"

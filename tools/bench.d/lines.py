@@ -5,7 +5,7 @@ import json
 from document import Misuse, measurement, median
 
 # What a scene of the wire is held against: the same crypto without us.
-ALONE = {"WireGuard": "WireGuard alone", "IPsec": "xfrm alone"}
+ALONE = {"WireGuard": "WireGuard alone", "IPsec": "xfrm alone", "xfrm": "xfrm alone"}
 PLAIN = "no encryption"
 HIGHER_IS_BETTER = {"TCP", "UDP", "TCP connections"}
 
