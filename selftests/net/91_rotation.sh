@@ -41,12 +41,23 @@ no_states() {
 # What a probe is on the wire: 16 bytes in IPv4 are 92 bytes of ESP with AES-GCM, and nothing else here is so small.
 count_probes() { count_frames "$1" 'ip proto 50 and ip[2:2] == 92'; }
 
+# Where a loss was: by pair, and what xfrm has to say of it.
+loss_evidence() {
+  local log node
+  for log in "$CLUSTER_RUN"/mesh-*.log; do note "$(basename "$log" .log), pods by their number in MESH_PODS: $(<"$log")"; done
+  for node in "${NODES[@]}"; do
+    note "$node: $(on "$node" grep -vE '[[:space:]]0$' /proc/net/xfrm_stat | tr -s '[:space:]' ' ')"
+    note "$node: $(sheath_on "$node" status -o json 2>/dev/null | jq -c '[.withheld[]?]')"
+  done
+}
+
 # check_unharmed WHAT: the verdict on the mesh and the capture of it.
 check_unharmed() {
   local tally
   tally=$(mesh_stop)
   capture_stop
   note "$1: $tally"
+  [[ $tally == *' lost 0' ]] || loss_evidence
   check_match "$1: not one datagram was lost, between any two nodes" '^pairs 6 sent [0-9]{3,} lost 0$' "$tally"
   check_encrypted "$1"
   check_equal "$1: no (SPI, sequence number) is on the wire twice" 0 "$(count_repeated_sequences "$CAPTURE_FILE")"
