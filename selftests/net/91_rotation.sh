@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.1
 # Keys are rotated under traffic between all pairs of nodes, over the wrap from 15 to 1: nothing is lost, whatever one of
 # the nodes does.
 #

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.12
 # IPsec in its other forms: each algorithm, the fast path, rotation by the clock, two nodes with one SPI tag, an IPv6
 # underlay, and from one engine to the other and back.
 set -euo pipefail

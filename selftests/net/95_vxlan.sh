@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.1
 # Where the underlay routes no pod addresses: ESP inside VXLAN between router IPs, or WireGuard between nodes.
 #
 #   pod-worker ── kind-worker ─▶ cilium_vxlan [overlay_egress] ─▶ cilium_xfrm0 ─▶ cilium_vxlan ══ VXLAN(ESP) ══ kind-worker2

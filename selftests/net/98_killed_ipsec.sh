@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# One kernel is enough: 6.1
+# One kernel is enough: none; 70_killed.sh stands for it
 # 70_killed.sh with IPsec: every seventh boundary between steps, every one with SHEATH_SOAK=1.
 set -euo pipefail
 export CLUSTER_ENCRYPTION=ipsec
