@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# One kernel is enough: 6.1
 # Where traffic is, and is not, encrypted: ipsec, native routing.
 set -euo pipefail
 export CLUSTER_ENCRYPTION=ipsec CLUSTER_ROUTING=native

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# One kernel is enough: 6.12
 # Where traffic is, and is not, encrypted: wireguard, native routing.
 set -euo pipefail
 export CLUSTER_ENCRYPTION=wireguard CLUSTER_ROUTING=native
