@@ -35,10 +35,16 @@ Result<> fill(PinnedMaps maps, const AuditTables& tables) {
   return maps.set_peers(tables.peers);
 }
 
-sheath_config with_lengths(sheath_config config, const AuditTables& tables) {
+// An audit that did not know all prefixes would not see all plaintext.
+Result<sheath_config> with_lengths(sheath_config config, const AuditTables& tables) {
   std::vector<Cidr> prefixes;
   for (const auto& [cidr, owner] : tables.pod_cidrs) prefixes.push_back(cidr);
-  maps::put_lengths(maps::lengths_of(prefixes, {}), config);
+  const auto lengths = maps::lengths_of(prefixes, {});
+  if (maps::more_than(SHEATH_MAX_LENGTHS, lengths)) {
+    return fail("the pod CIDRs of a family have more than " + std::to_string(SHEATH_MAX_LENGTHS) +
+                " different lengths");
+  }
+  maps::put_lengths(lengths, config);
   return config;
 }
 
@@ -68,8 +74,9 @@ Audit::~Audit() = default;
 Result<Audit> Audit::load(const sheath_config& config, const AuditTables& tables) {
   auto object = open_object(audit_image(), "audit");
   if (!object) return fail(std::move(object.error()).context(kDoing));
-  if (auto set = set_config(*object, with_lengths(config, tables)); !set)
-    return fail(std::move(set.error()).context(kDoing));
+  const auto known = with_lengths(config, tables);
+  if (!known) return fail(Error(known.error()).context(kDoing));
+  if (auto set = set_config(*object, *known); !set) return fail(std::move(set.error()).context(kDoing));
   Audit audit;
   auto program = load_object(*object);
   if (!program) return fail(std::move(program.error()).context(kDoing));

@@ -244,6 +244,14 @@ TEST_CASE(
   CHECK(look(build(spec("10.244.2.9", "10.244.1.7")), 0).counted);
 }
 
+TEST_CASE("audit: with pod CIDRs of more lengths than it can look up it is not loaded, rather than blind to some") {
+  auto many = tables();
+  for (int length = 16; length < 49; ++length) many.pod_cidrs[cidr("fd00::/" + std::to_string(length))] = {};
+  const auto loaded = bpf::Audit::load({}, many);
+  REQUIRE_FALSE(loaded.has_value());
+  CHECK(loaded.error().what().find("more than 32 different lengths") != std::string::npos);
+}
+
 TEST_CASE("audit: the report says who, where to and how") {
   auto packet = spec("10.244.2.9", "10.244.1.7", kUdp);
   packet.source_port = 53;
