@@ -73,7 +73,8 @@ void add_withheld(const engine::Status& status, Exposition& out) {
   }
   if (!status.backstop) return;
   out.family("sheath_backstop_packets_total", Type::kCounter,
-             "Pods' packets on devices that no program watches: dropped, or passed in permissive mode.");
+             "Packets of pods, and of nodes that encrypt, on devices that no program watches: dropped, or passed in "
+             "permissive mode.");
   out.sample({}, status.backstop->packets);
 }
 

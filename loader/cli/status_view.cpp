@@ -155,7 +155,7 @@ std::string head_text(const engine::Status& status, const AgentView& agent, cons
   out += field("Pod CIDRs", joined(texts(status.pod_cidrs)));
   if (!status.cluster_cidrs.empty()) out += field("Cluster", joined(texts(status.cluster_cidrs)));
   if (status.backstop) {
-    out += field("Backstop", counted(status.backstop->packets, "packet") + " of pods " +
+    out += field("Backstop", counted(status.backstop->packets, "packet") + " " +
                                  (status.strict.value_or(true) ? "dropped" : "passed") +
                                  " on devices that are not covered");
   }

@@ -271,7 +271,10 @@ Result<> Executor::operator()(const plan::RemoveMaps&) {
 
 Result<> Executor::operator()(const plan::SetBackstop& step) {
   const auto& backstop = step.backstop;
-  netlink::BackstopRules rules{backstop.drops, {}, backstop.own, backstop.cluster, backstop.local};
+  const auto& [own, peers, pods, outer_mark, wireguard_port, vxlan_port] = backstop.nodes;
+  netlink::BackstopRules rules{backstop.drops, {},
+                               backstop.own,   backstop.cluster,
+                               backstop.local, {own, peers, pods, outer_mark, wireguard_port, vxlan_port}};
   for (const auto& [ifindex, name] : backstop.watched) rules.watched.insert(ifindex);
   return netlink::replace_backstop(rules, plan::digest(backstop));
 }

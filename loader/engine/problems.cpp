@@ -59,9 +59,9 @@ void check_peers(const Status& status, Problems& out) {
 void check_backstop(const Status& status, Problems& out) {
   if (!status.backstop_expected) return;
   if (!status.backstop) {
-    out.emplace_back("nft table inet sheath is gone: a device that comes later is not closed to pods");
+    out.emplace_back("nft table inet sheath is gone: a device that comes later is not closed");
   } else if (!status.backstop->intact) {
-    out.emplace_back("nft table inet sheath was changed: a device that comes later may not be closed to pods");
+    out.emplace_back("nft table inet sheath was changed: a device that comes later may not be closed");
   }
 }
 
@@ -70,7 +70,7 @@ void check_counters(const Status& status, Problems& out) {
   if (status.strict.value_or(false)) return;
   if (status.backstop && status.backstop->packets != 0) {
     out.push_back("permissive: " + std::to_string(status.backstop->packets) +
-                  " packets of pods passed on devices that are not covered: strict mode would have dropped them");
+                  " packets passed on devices that are not covered: strict mode would have dropped them");
   }
   if (!status.metrics) return;
   std::uint64_t packets = 0;

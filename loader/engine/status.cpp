@@ -153,7 +153,10 @@ void add_own(const Observation& seen, Status& status) {
 // As the programs that are there say, and the configuration does not forbid.
 Result<> add_backstop(const Observation& seen, const state::Config& config, Status& status) {
   status.backstop = seen.backstop;
-  if (!config.backstop || !status.strict || status.cluster_cidrs.empty()) return {};
+  const bool nodes_too = std::ranges::any_of(seen.actual.maps.peers, [](const auto& entry) {
+    return entry.second.node_traffic == SHEATH_NODE_TRAFFIC_required;
+  });
+  if (!config.backstop || !status.strict || (status.cluster_cidrs.empty() && !nodes_too)) return {};
   const auto possible = netlink::has_nf_tables();
   if (!possible) return fail(possible.error());
   status.backstop_expected = *possible;

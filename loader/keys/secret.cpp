@@ -22,7 +22,8 @@ std::unexpected<Error> give_up(void* pages, std::size_t size, const char* doing,
 Result<SecretBuffer> SecretBuffer::make(std::size_t size) {
   void* pages = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (pages == MAP_FAILED) return give_up(nullptr, size, "map", "");
-  if (mlock(pages, size) != 0) {
+  // As mlock does, of which a sanitizer makes nothing.
+  if (mlock2(pages, size, 0) != 0) {
     return give_up(pages, size, "lock", "raise the limit of locked memory (ulimit -l), or grant CAP_IPC_LOCK");
   }
   if (madvise(pages, size, MADV_DONTDUMP) != 0) return give_up(pages, size, "hide", "");

@@ -12,11 +12,22 @@
 #include "loader/netlink/message.hpp"
 #include "loader/netlink/socket.hpp"
 
-// The second line behind the programs: an nf_tables table of our own (inet sheath) that drops what pods send to each
-// other across nodes on a device that no program watches. A socket here is one of NETLINK_NETFILTER.
+// The second line behind the programs: an nf_tables table of our own (inet sheath) that drops, on a device that no
+// program watches, what pods send to each other across nodes, and what nodes do where that has to be encrypted. A
+// socket here is one of NETLINK_NETFILTER.
 namespace sheath::netlink {
 
 inline constexpr const char* kBackstopTable = "sheath";
+
+// Node traffic. None of it is dropped without peers.
+struct NodeRules {
+  std::set<IpAddress> own;           // this node's addresses
+  std::set<IpAddress> peers;         // of the nodes that neither send nor take plaintext
+  std::set<Cidr> pods;               // of the same nodes
+  std::uint32_t outer_mark = 0;      // what carries ciphertext has it when it leaves
+  std::uint16_t wireguard_port = 0;  // UDP, at both ends; 0: ciphertext is ESP
+  std::uint16_t vxlan_port = 0;      // UDP; 0: no overlay. What it brings is judged where it comes out
+};
 
 struct BackstopRules {
   bool drops = true;                // false: what they are about is counted, and passes
@@ -24,6 +35,7 @@ struct BackstopRules {
   std::set<std::string> own;        // nor there
   std::set<Cidr> cluster;           // where pods are
   std::set<Cidr> local;             // and which of them are this node's
+  NodeRules nodes;
 };
 
 // The table as it is.

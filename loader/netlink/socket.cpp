@@ -17,6 +17,10 @@ namespace {
 // The kernel fills datagrams of a dump up to 32 KiB.
 constexpr std::size_t kBufferSize = 65536;
 
+// Less than the least that net.core.wmem_default is anywhere; beyond it a socket asks for room (netlink_sendmsg).
+constexpr std::size_t kEverySocketSends = 65536;
+constexpr std::size_t kSendOverhead = 4096;
+
 std::unexpected<Error> system_error(std::string_view doing) {
   return fail(Error::system(doing, errno));
 }
@@ -79,6 +83,14 @@ Result<> Socket::send_bytes(Bytes bytes) {
   return {};
 }
 
+// A transaction is one datagram, however long.
+Result<> Socket::make_room_for(std::size_t size) {
+  const int wanted = static_cast<int>(size + kSendOverhead);
+  if (size <= kEverySocketSends || setsockopt(fd_.get(), SOL_SOCKET, SO_SNDBUFFORCE, &wanted, sizeof wanted) == 0)
+    return {};
+  return system_error("make room for a netlink transaction of " + std::to_string(size) + " bytes");
+}
+
 // One datagram, of the kernel.
 Result<std::size_t> Socket::receive_datagram() {
   for (;;) {
@@ -136,6 +148,7 @@ Result<> Socket::transaction(std::span<Message> messages, std::uint16_t subsyste
   }
   const auto last = sequence_;
   append(end);
+  if (auto done = make_room_for(bytes.size()); !done) return done;
   if (auto sent = send_bytes(bytes); !sent) return sent;
 
   std::optional<Error> error;

@@ -54,6 +54,7 @@ class Socket {
   void number(Message& message);
   Result<> send(Message& message);
   Result<> send_bytes(Bytes bytes);
+  Result<> make_room_for(std::size_t size);
   Result<std::size_t> receive_datagram();
   Result<> receive(Answer& answer);
 

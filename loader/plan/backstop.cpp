@@ -5,7 +5,7 @@ namespace sheath::plan {
 namespace {
 
 // Of the rules that a backstop becomes: another number when they change, so that old ones are replaced.
-constexpr const char* kLayout = "1";
+constexpr const char* kLayout = "2";
 
 // FNV-1a, 64 bits (RFC 9923). Nobody gains by a collision: who can write the table can empty it.
 class Hash {
@@ -13,6 +13,11 @@ class Hash {
   void add(const std::string& word) {
     for (const char c : word) add_byte(static_cast<unsigned char>(c));
     add_byte(0);
+  }
+  // For many of them: their bytes, which cost less than their text.
+  void add(const IpAddress& address) {
+    add_byte(static_cast<unsigned char>(address.family));
+    for (std::size_t at = 0; at < address.size(); ++at) add_byte(address.bytes[at]);
   }
   std::uint64_t value() const { return value_; }
 
@@ -33,6 +38,19 @@ std::uint64_t digest(const Backstop& backstop) {
   for (const auto* cidrs : {&backstop.cluster, &backstop.local}) {
     hash.add("");
     for (const auto& cidr : *cidrs) hash.add(cidr.text());
+  }
+  const auto& nodes = backstop.nodes;
+  for (const auto* addresses : {&nodes.own, &nodes.peers}) {
+    hash.add("");
+    for (const auto& address : *addresses) hash.add(address);
+  }
+  hash.add("");
+  for (const auto& cidr : nodes.pods) {
+    hash.add(cidr.address);
+    hash.add(std::to_string(cidr.length));
+  }
+  for (const auto number : {nodes.outer_mark, std::uint32_t{nodes.wireguard_port}, std::uint32_t{nodes.vxlan_port}}) {
+    hash.add(std::to_string(number));
   }
   return hash.value() == 0 ? 1 : hash.value();
 }

@@ -234,14 +234,17 @@ class Describer {
     std::string devices;
     for (const auto& [ifindex, name] : step.backstop.watched) devices += (devices.empty() ? "" : ", ") + name;
     for (const auto& name : step.backstop.own) devices += (devices.empty() ? "" : ", ") + name;
+    const auto peers = step.backstop.nodes.peers.size();
     const auto cluster = joined(step.backstop.cluster), local = joined(step.backstop.local);
     return {"set-backstop",
-            std::string(step.backstop.drops ? "drop" : "count") + " what pods of " + cluster +
-                " send to each other on devices other than " + devices,
+            std::string(step.backstop.drops ? "drop" : "count") + " on devices other than " + devices +
+                (cluster.empty() ? "" : ": what pods of " + cluster + " send to each other") +
+                (peers == 0 ? "" : ": node traffic with " + std::to_string(peers) + " addresses of peers"),
             {{"action", step.backstop.drops ? "drop" : "count"},
              {"devices", devices},
              {"cluster", cluster},
-             {"local", local}}};
+             {"local", local},
+             {"peer_addresses", std::to_string(peers)}}};
   }
   StepDescription operator()(const RemoveBackstop&) const {
     return {"remove-backstop", "remove nft table inet sheath", {}};

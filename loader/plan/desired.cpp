@@ -265,20 +265,32 @@ bool via_uplink(const Inputs& in) {
   return in.facts.all_rp_filter != 0;
 }
 
-// Where the routes to the peers' pods lead, so that their packets seem to come from there: an overlay, or an uplink.
+// The overlay or uplink by which most of these addresses are reached: their packets are to seem to come from there.
+std::string way_to(const std::set<IpAddress>& addresses, const Inputs& in) {
+  std::map<std::string, std::size_t> reached;
+  for (const auto& [address, way] : detour_to(addresses, in.facts.routes).routes) {
+    const auto overlay = std::ranges::find(in.facts.overlays, way.ifindex, &OverlayDevice::ifindex);
+    if (overlay != in.facts.overlays.end()) ++reached[overlay->name];
+    const auto uplink = std::ranges::find(in.facts.uplinks, way.ifindex, &Uplink::ifindex);
+    if (uplink != in.facts.uplinks.end()) ++reached[uplink->name];
+  }
+  const auto most = std::ranges::max_element(reached, {}, [](const auto& entry) { return entry.second; });
+  return most == reached.end() ? in.facts.uplinks.front().name : most->first;
+}
+
+std::string node_uplink(const Inputs& in) {
+  std::set<IpAddress> nodes;
+  for (const auto* peer : peers_of(in)) nodes.insert(peer->node_ips.begin(), peer->node_ips.end());
+  return way_to(nodes, in);
+}
+
 std::string pod_uplink(const Inputs& in) {
   if (has_overlay(in)) return kOverlayDevice;
   std::set<IpAddress> pods;
   for (const auto* peer : peers_of(in)) {
     for (const auto& cidr : peer->pod_cidrs) pods.insert(cidr.address);
   }
-  for (const auto& [address, way] : detour_to(pods, in.facts.routes).routes) {
-    const auto overlay = std::ranges::find(in.facts.overlays, way.ifindex, &OverlayDevice::ifindex);
-    if (overlay != in.facts.overlays.end()) return overlay->name;
-    const auto uplink = std::ranges::find(in.facts.uplinks, way.ifindex, &Uplink::ifindex);
-    if (uplink != in.facts.uplinks.end()) return uplink->name;
-  }
-  return in.facts.uplinks.front().name;
+  return way_to(pods, in);
 }
 
 ProgramSettings settings_of(const Inputs& in, Program program, std::uint8_t l2_len) {
@@ -305,7 +317,7 @@ ProgramSettings tunnel_ingress_settings(const Inputs& in) {
   // What IPsec decrypted is spared by the reverse path filter.
   settings.via_uplink = !is_ipsec(in) && via_uplink(in);
   if (!settings.via_uplink) return settings;
-  settings.uplink = in.facts.uplinks.front().name;
+  settings.uplink = node_uplink(in);
   settings.pod_uplink = pod_uplink(in);
   return settings;
 }
@@ -375,11 +387,28 @@ Result<> check_sizes(const Maps& maps) {
   return check(std::ssize(maps.node_ips), "node IPs");
 }
 
-void add_backstop(const Inputs& in, Desired& desired) {
-  if (!in.config.backstop || in.config.cluster_pod_cidrs.empty()) return;
+// What goes to and comes from the peers where plaintext is refused.
+BackstopNodes backstop_nodes(const Inputs& in, const Peers& peers, const NodeTraffic& traffic) {
+  BackstopNodes out;
+  for (const auto* peer : peers) {
+    if (traffic.levels.at(peer->name) != SHEATH_NODE_TRAFFIC_required) continue;
+    out.peers.insert(peer->node_ips.begin(), peer->node_ips.end());
+    out.pods.insert(peer->pod_cidrs.begin(), peer->pod_cidrs.end());
+  }
+  if (out.peers.empty()) return {};
+  out.own.insert(own_node(in).node_ips.begin(), own_node(in).node_ips.end());
+  out.outer_mark = SHEATH_MARK_ENCRYPT;
+  if (!is_ipsec(in)) out.wireguard_port = in.config.wireguard.listen_port;
+  if (has_overlay(in)) out.vxlan_port = kVxlanPort;
+  return out;
+}
+
+void add_backstop(const Inputs& in, const Peers& peers, const NodeTraffic& traffic, Desired& desired) {
+  auto nodes = backstop_nodes(in, peers, traffic);
+  if (!in.config.backstop || (in.config.cluster_pod_cidrs.empty() && nodes.peers.empty())) return;
   if (!in.facts.has_nf_tables) {
     desired.warnings.emplace_back(
-        "this kernel has no nf_tables: a device that comes later is not closed to pods before apply runs again");
+        "this kernel has no nf_tables: a device that comes later is not closed before apply runs again");
     return;
   }
   Backstop backstop;
@@ -392,6 +421,7 @@ void add_backstop(const Inputs& in, Desired& desired) {
   if (desired.overlay) backstop.own.insert(kOverlayDevice);
   backstop.cluster.insert(in.config.cluster_pod_cidrs.begin(), in.config.cluster_pod_cidrs.end());
   backstop.local.insert(own_node(in).pod_cidrs.begin(), own_node(in).pod_cidrs.end());
+  backstop.nodes = std::move(nodes);
   desired.backstop = std::move(backstop);
 }
 
@@ -502,7 +532,7 @@ Result<Desired> build_desired(const Inputs& in) {
   add_programs(in, desired);
   if (auto done = add_lengths(in, desired); !done) return fail(std::move(done.error()));
   for (auto& [where, settings] : desired.programs) settings.ipv4_mtu = static_cast<std::uint16_t>(desired.ipv4_mtu);
-  add_backstop(in, desired);
+  add_backstop(in, peers, traffic, desired);
   add_warnings(in, desired);
   return desired;
 }

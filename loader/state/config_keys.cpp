@@ -238,9 +238,9 @@ constexpr auto kKeys = std::to_array<ConfigKey>({
          "nodes with one of these labels keep their own traffic in plaintext", ""}),
     scalar<Choice<Mode>, FIELD(mode)>(
         {"mode", "mode", "what happens to what cannot be encrypted: strict drops it, permissive lets it pass", ""}),
-    scalar<Bool, FIELD(backstop)>({"backstop", "backstop",
-                                   "in strict mode drop pods' packets on devices that are not covered yet, by nftables",
-                                   ""}),
+    scalar<Bool, FIELD(backstop)>(
+        {"backstop", "backstop",
+         "in strict mode drop on devices that are not covered yet, by nftables, what programs would encrypt", ""}),
     list<Text<Word::kDevice>, FIELD(devices)>(
         {"devices", "devices", "uplinks: the devices that reach other nodes", "the default route's"}),
     scalar<Bool, FIELD(fast_path)>(

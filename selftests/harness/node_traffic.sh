@@ -80,6 +80,7 @@ test_node_encryption() {
   check_control_plane
 
   refuse_plaintext
+  close_later_uplink
 
   stream_start kind-worker "$(node_ip4 kind-worker2)"
   switch_all false
@@ -87,6 +88,90 @@ test_node_encryption() {
   check_equal "nothing is left of the outer packets' own way" "" \
     "$(on kind-worker ip rule | grep e00 || true; on kind-worker ip route show table 3584 2>/dev/null)"
   check "off again: node to node" ping_from kind-worker "$(node_ip4 kind-worker2)"
+}
+
+# A second uplink of both workers, by which they reach each other's node addresses from now on.
+later_uplink_batch() {
+  local node=$1 other=$2 family
+  echo "link set eth1 address 02:00:00:00:01:0${NODE_HOST[$node]}
+link set eth1 up"
+  for family in 4 6; do
+    echo "neigh add $("node_ip$family" "$other") lladdr 02:00:00:00:01:0${NODE_HOST[$other]} dev eth1 nud permanent
+route add $("node_ip$family" "$other") dev eth1"
+  done
+}
+
+later_uplink_up() {
+  local p=$CLUSTER_PREFIX node
+  for node in kind-worker kind-worker2; do
+    ip link add eth1 netns "$p$node" type veth peer name "later-${NODE_HOST[$node]}" netns "${p}underlay"
+    ip -n "${p}underlay" link set "later-${NODE_HOST[$node]}" master br0 up
+  done
+  configure kind-worker later_uplink_batch kind-worker kind-worker2
+  configure kind-worker2 later_uplink_batch kind-worker2 kind-worker
+}
+
+# rp_filter_on_workers 0|1: with 1 the kernel drops what comes by another device than the way back.
+rp_filter_on_workers() {
+  local node
+  for node in kind-worker kind-worker2; do
+    on "$node" bash -c "for at in /proc/sys/net/ipv4/conf/*/rp_filter; do echo $1 >\$at; done"
+  done
+}
+
+# on_workers KEY VALUE: in their configuration, and applied.
+on_workers() {
+  local node
+  for node in kind-worker kind-worker2; do
+    config_set "$node" "$1" "$2"
+    check "$node: $1: $2" sheath_on "$node" apply
+  done
+}
+
+# backstop_packets NODE
+backstop_packets() { sheath_on "$1" status -o json 2>/dev/null | jq .backstop.packets; }
+
+# close_later_uplink: an uplink that comes when Sheath is there carries no node traffic before it is covered.
+close_later_uplink() {
+  local family node
+  rp_filter_on_workers 0
+  later_uplink_up
+  capture_start uplink-later
+  for family in 4 6; do
+    check "later uplink, IPv$family: what nodes send by it is dropped" \
+      ping_lost kind-worker "$("node_ip$family" kind-worker2)"
+    check "later uplink, IPv$family: what pods send to nodes by it is dropped" \
+      ping_lost pod-worker "$("node_ip$family" kind-worker2)"
+  done
+  capture_stop
+  check_silent "later uplink"
+  check_above "later uplink: the backstop counts" 3 "$(backstop_packets kind-worker)"
+  on kind-worker nft delete table inet sheath
+  capture_start uplink-unstopped
+  check "later uplink: what comes by it is dropped at the other end" ping_lost kind-worker "$(node_ip4 kind-worker2)"
+  capture_stop
+  check_above "later uplink: it is read on the wire when the sender's backstop is gone" 0 "$(count_marked "$CAPTURE_FILE")"
+  check_above "later uplink: and counted where it came" 0 "$(backstop_packets kind-worker2)"
+
+  capture_start uplink-covered
+  on_workers devices '[eth0, eth1]'
+  for family in 4 6; do
+    check "later uplink, covered, IPv$family: node to node" ping_from kind-worker "$("node_ip$family" kind-worker2)"
+  done
+  capture_stop
+  check_encrypted "later uplink, covered"
+  # Outer packets go by it from now on.
+  on_workers devices '[eth0]'
+  for family in 4 6; do
+    check "later uplink, no longer covered, IPv$family: ciphertext passes" \
+      ping_from pod-worker "$(pod_ip pod-worker2 "$family")"
+    check "later uplink, no longer covered, IPv$family: node traffic does not" \
+      ping_lost kind-worker "$("node_ip$family" kind-worker2)"
+  done
+  for node in kind-worker kind-worker2; do on "$node" ip link del eth1; done
+  rp_filter_on_workers "$CLUSTER_RP_FILTER"
+  check "later uplink: gone again, apply" cluster_apply
+  check "later uplink: gone again" ping_from kind-worker "$(node_ip4 kind-worker2)"
 }
 
 # refuse_plaintext: a node that has said that it encrypts is held to it.

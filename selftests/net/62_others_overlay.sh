@@ -93,7 +93,7 @@ check_silent "later"
 seen=$(sheath_on kind-worker status 2>&1) && code=0 || code=$?
 check_equal "later: status calls it degraded" 3 "$code"
 check_match "later: and names the device" 'uplink_egress is not attached to other0' "$seen"
-check_match "later: and counts what was dropped" '^Backstop: +6 packets of pods dropped' "$seen"
+check_match "later: and counts what was dropped" '^Backstop: +6 packets dropped' "$seen"
 on kind-worker nft flush chain inet sheath to_pods
 check_match "later: a backstop without rules is seen" \
   'nft table inet sheath was changed' "$(sheath_on kind-worker status 2>&1 || true)"

@@ -67,8 +67,6 @@ TEST_CASE("secret memory: is left out of core dumps") {
   CHECK(mapping_flags(buffer->bytes().data()).find(" dd ") != std::string::npos);
 }
 
-// AddressSanitizer turns mlock into nothing.
-#ifndef __SANITIZE_ADDRESS__
 TEST_CASE("secret memory: is locked") {
   const auto buffer = SecretBuffer::make(32);
   REQUIRE(buffer);
@@ -92,7 +90,6 @@ TEST_CASE("secret memory: is refused where it cannot be locked") {
   CHECK(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 0);
 }
-#endif
 
 TEST_CASE("secret memory: a move leaves nothing behind") {
   auto from = SecretBuffer::make(32);

@@ -14,10 +14,11 @@ if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER "${CCACHE}")
 endif()
 
+# g++ is the judge of warnings. clang++ builds the sanitized tests in a fifth of the time.
 add_library(sheath_flags INTERFACE)
 add_library(sheath::flags ALIAS sheath_flags)
 target_compile_options(sheath_flags INTERFACE
-  -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Werror
+  $<$<CXX_COMPILER_ID:GNU>:-Wall;-Wextra;-Wconversion;-Wsign-conversion;-Wshadow;-Werror>
   -fstack-protector-strong)
 target_include_directories(sheath_flags INTERFACE "${PROJECT_SOURCE_DIR}")
 target_compile_definitions(sheath_flags INTERFACE
