@@ -147,8 +147,24 @@ class Agent {
   // --- when ---
 
   void changed() {
+    everything_changed_ = true;
     pace_.changed(Pace::Clock::now());
     schedule();
+  }
+
+  // An entry of a folder that is watched.
+  void changed(const fs::path& folder, std::string_view entry) {
+    if (folder != config().nodes.path || entry.empty()) return changed();
+    changed_files_.insert(std::string(entry));
+    pace_.changed(Pace::Clock::now());
+    schedule();
+  }
+
+  // Of the folder of node objects, when nothing else is new; nullopt: all has to be looked at. Forgets them.
+  std::optional<std::set<std::string>> take_changed_files() {
+    auto files = std::exchange(changed_files_, {});
+    if (std::exchange(everything_changed_, false) || files.empty()) return std::nullopt;
+    return files;
   }
 
   void schedule() { round_timer_.set(until(pace_.due())); }
@@ -178,8 +194,9 @@ class Agent {
       auto& watched = watches_[folder];
       if (watched.watch && watched.identity == identity) continue;
       watched = {};
+      everything_changed_ = true;  // what happened there meanwhile nobody has seen
       if (!identity) continue;
-      auto watch = loop_.watch(folder, [this] { changed(); });
+      auto watch = loop_.watch(folder, [this, folder](std::string_view entry) { changed(folder, entry); });
       if (watch) watched = {std::move(*watch), identity};
     }
   }
@@ -194,7 +211,9 @@ class Agent {
   // At the beginning of a round, so that a file is not read while it is being written.
   void reload_if_due() {
     const bool differs = !loaded_.file.empty() && content_of(loaded_.file) != config_content_;
-    if (std::exchange(reload_wanted_, false) || differs) reload();
+    if (!std::exchange(reload_wanted_, false) && !differs) return;
+    everything_changed_ = true;
+    reload();
   }
 
   // A file that was there and is gone or empty is no wish for the defaults, which may protect less: a disk may be full.
@@ -232,8 +251,9 @@ class Agent {
     rewatch();
     const auto begin = Pace::Clock::now();
     const auto cpu_before = processor_time();
-    const engine::Kept kept{*nodes_, good_, digests_};
-    const auto done = engine::apply(config(), {.dry_run = false, .wait = {}, .kept = &kept});
+    const engine::Kept kept{*nodes_, good_, digests_, memory_};
+    const auto done =
+        engine::apply(config(), {.dry_run = false, .wait = {}, .kept = &kept, .changed_files = take_changed_files()});
     const auto end = Pace::Clock::now();
     report_.last_milliseconds =
         static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(end - begin).count());
@@ -261,9 +281,11 @@ class Agent {
     report_.settled = done.settled;
     report_.waiting_for_key = done.waiting_for_key;
     report_.waits = done.waits;
+    log_steps(done);
+    report_.small_rounds += done.of_few ? 1 : 0;
+    if (done.of_few) return;
     report_.warnings = lasting_warnings_;
     std::ranges::copy(done.warnings, std::back_inserter(report_.warnings));
-    log_steps(done);
     said_warnings_.update(Level::kWarning, report_.warnings);
     said_waits_.update(Level::kInfo, done.waits);
   }
@@ -369,6 +391,9 @@ class Agent {
   std::unique_ptr<state::NodeSource> nodes_;
   state::GoodNodes good_;
   engine::DigestCache digests_;
+  std::optional<engine::Memory> memory_;
+  std::set<std::string> changed_files_;
+  bool everything_changed_ = false;
   netlink::Events events_;
   Loop loop_;
   // Behind the loop: they have to go first.

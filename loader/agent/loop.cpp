@@ -162,7 +162,7 @@ struct Loop::Timer::State {
 
 struct Loop::Watch::State {
   uv_fs_event_t handle{};
-  Handler handler;
+  EntryHandler handler;
 };
 
 struct Loop::Impl {
@@ -228,7 +228,7 @@ Loop::Timer Loop::timer(Handler handler) {
   return timer;
 }
 
-Result<Loop::Watch> Loop::watch(const std::filesystem::path& folder, Handler handler) {
+Result<Loop::Watch> Loop::watch(const std::filesystem::path& folder, EntryHandler handler) {
   Watch watch;
   watch.state_.reset(new Watch::State);
   uv_fs_event_init(&impl_->loop, &watch.state_->handle);
@@ -236,7 +236,10 @@ Result<Loop::Watch> Loop::watch(const std::filesystem::path& folder, Handler han
   watch.state_->handler = std::move(handler);
   const int failed = uv_fs_event_start(
       &watch.state_->handle,
-      [](uv_fs_event_t* handle, const char*, int, int) { static_cast<Watch::State*>(handle->data)->handler(); },
+      [](uv_fs_event_t* handle, const char* entry, int, int status) {
+        const bool is_known = entry != nullptr && status == 0;
+        static_cast<Watch::State*>(handle->data)->handler(is_known ? entry : std::string_view());
+      },
       folder.c_str(), 0);
   if (failed != 0) return fail(uv_error("watch " + folder.string(), failed));
   return watch;

@@ -61,8 +61,10 @@ class Loop {
   ~Loop();
 
   Timer timer(Handler handler);
-  // Any entry of the folder was made, changed, renamed or removed, or the folder itself was.
-  Result<Watch> watch(const std::filesystem::path& folder, Handler handler);
+  // Any entry of the folder was made, changed, renamed or removed, or the folder itself was. `entry`: its name; empty:
+  // nobody knows which.
+  using EntryHandler = std::function<void(std::string_view entry)>;
+  Result<Watch> watch(const std::filesystem::path& folder, EntryHandler handler);
   Result<> on_signal(int number, Handler handler);
   // The descriptor has something to read; it stays the caller's, and open as long as this.
   Result<> on_readable(int fd, Handler handler);

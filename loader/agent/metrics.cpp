@@ -123,6 +123,9 @@ void add_agent(const AgentReport& agent, Exposition& out) {
   out.sample({}, static_cast<double>(agent.started));
   out.family("sheath_agent_rounds_total", Type::kCounter, "How often the agent compared what should be with what is.");
   out.sample({}, agent.rounds);
+  out.family("sheath_agent_small_rounds_total", Type::kCounter,
+             "Those rounds that looked at a few changed node objects alone.");
+  out.sample({}, agent.small_rounds);
   out.family("sheath_agent_round_failures_total", Type::kCounter, "Those rounds that failed.");
   out.sample({}, agent.failures);
   out.family("sheath_agent_steps_total", Type::kCounter, "Changes that the agent made.");

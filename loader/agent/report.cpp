@@ -52,6 +52,7 @@ std::string report_json(const AgentReport& report) {
                   {"version", report.version},
                   {"started", report.started},
                   {"rounds", report.rounds},
+                  {"small_rounds", report.small_rounds},
                   {"failures", report.failures},
                   {"steps", report.steps},
                   {"last_round", report.last_round},
@@ -77,6 +78,7 @@ Result<AgentReport> parse_report(std::string_view text) {
     json.at("version").get_to(report.version);
     json.at("started").get_to(report.started);
     json.at("rounds").get_to(report.rounds);
+    json.at("small_rounds").get_to(report.small_rounds);
     json.at("failures").get_to(report.failures);
     json.at("steps").get_to(report.steps);
     json.at("last_round").get_to(report.last_round);

@@ -19,8 +19,9 @@ struct AgentReport {
   std::string version;
   std::int64_t started = 0;
   std::uint64_t rounds = 0;
-  std::uint64_t failures = 0;  // of them
-  std::uint64_t steps = 0;     // done, by all rounds together
+  std::uint64_t small_rounds = 0;  // those of them that looked at a few changed nodes alone
+  std::uint64_t failures = 0;      // of them
+  std::uint64_t steps = 0;         // done, by all rounds together
   std::int64_t last_round = 0;
   std::int64_t last_success = 0;
   std::uint64_t last_milliseconds = 0;  // that the last round took

@@ -87,6 +87,10 @@ Cidr Cidr::host(const IpAddress& address) {
   return {address, static_cast<std::uint8_t>(address.size() * 8)};
 }
 
+Cidr Cidr::around(const IpAddress& address, std::uint8_t length) {
+  return {network_of(address, length), length};
+}
+
 std::string Cidr::text() const {
   return address.text() + "/" + std::to_string(length);
 }

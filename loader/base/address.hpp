@@ -38,6 +38,8 @@ struct Cidr {
   static Result<Cidr> parse(std::string_view text);
   // The /32 or /128 of an address.
   static Cidr host(const IpAddress& address);
+  // The prefix of that length that the address is in.
+  static Cidr around(const IpAddress& address, std::uint8_t length);
   std::string text() const;
   bool contains(const IpAddress& other) const;
   bool contains(const Cidr& other) const;

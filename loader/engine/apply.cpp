@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 #include "loader/engine/engine.hpp"
 #include "loader/engine/executor.hpp"
@@ -211,6 +212,14 @@ bool changed_sessions(const plan::Plan& plan) {
   });
 }
 
+// What the next round may build on, if this one leaves nothing to do.
+std::optional<Memory> memory_of(const Session& session, const Situation& now, const plan::Desired& desired) {
+  if (session.kept == nullptr || !can_remember(session.config, now.gathered.facts, now.input.cluster))
+    return std::nullopt;
+  return Memory{now.gathered.facts, now.input.cluster.at(session.config.node_name),
+                state::ClusterIndex(now.input.cluster), plan::Standing(desired)};
+}
+
 Report report_of(const Situation& now, plan::Desired&& desired) {
   Report report;
   report.plan = plan::make_plan(desired, now.seen.actual);
@@ -234,19 +243,56 @@ Report report_of(const Situation& now, plan::Desired&& desired) {
 
 // Once around: look, plan, do. `steps_done` counts on.
 Result<Report> go_round(Session& session, std::size_t steps_done) {
+  if (session.kept != nullptr) session.kept->memory.reset();
   const auto cuts = cuts_from_environment();
   if (!cuts) return fail(cuts.error());
   const auto now = look_around(session);
   if (!now) return fail(now.error());
   auto desired = decide(session, *now);
   if (!desired) return fail(std::move(desired.error()));
+  auto memory = memory_of(session, *now, *desired);
   auto report = report_of(*now, std::move(*desired));
   report.steps_done = steps_done;
   if (session.dry_run) return report;
   Executor executor(session.socket, session.config, now->secrets());
   auto done = executor.run(report.plan, report.names, *cuts, report.steps_done);
   if (!done) return fail(std::move(done.error()));
+  if (memory && report.settled && !report.again) session.kept->memory = std::move(memory);
   return report;
+}
+
+// A round about a few nodes, if that is possible.
+Result<std::optional<Report>> go_small_round(Session& session, const std::set<std::string>& changed_files) {
+  auto& [source, good, digests, memory] = *session.kept;
+  if (!memory) return std::nullopt;
+  const auto cuts = cuts_from_environment();
+  if (!cuts) return fail(cuts.error());
+  auto known = std::exchange(memory, std::nullopt);
+  const auto files = source.read_again(changed_files);
+  if (!files) return std::nullopt;
+  auto few = plan_few(session.config, *known, good, *files);
+  if (!few) return std::nullopt;
+  good.take(few->update);
+  Report report;
+  report.of_few = true;
+  report.plan = std::move(few->plan);
+  report.names = few->desired.names;
+  report.waiting_for_key = few->desired.waiting_for_key;
+  report.waits = few->desired.waits;
+  report.settled = report.waiting_for_key.empty() && report.waits.empty();
+  Executor executor(session.socket, session.config);
+  if (auto done = executor.run(report.plan, report.names, *cuts, report.steps_done); !done)
+    return fail(std::move(done.error()));
+  if (!report.settled) return report;
+  remember(*few, *known);
+  memory = std::move(known);
+  return report;
+}
+
+Result<std::optional<Report>> apply_to_few(Session& session, const std::set<std::string>& changed_files) {
+  const auto lock = RunLock::acquire(session.config.paths.run);
+  if (!lock) return fail(lock.error());
+  return go_small_round(session, changed_files);
 }
 
 // `into` becomes the report of both. Rounds that only probed again are not worth a line each.
@@ -288,6 +334,11 @@ Result<Report> apply(const state::Config& config, const ApplyOptions& options) {
   auto session = open_session(config, options.dry_run, options.kept);
   if (!session) return fail(std::move(session.error()));
   if (options.dry_run) return apply_once(*session);
+  if (options.kept != nullptr && options.changed_files) {
+    auto report = apply_to_few(*session, *options.changed_files);
+    if (!report) return fail(std::move(report.error()));
+    if (*report) return std::move(**report);
+  }
 
   const auto deadline = std::chrono::steady_clock::now() + options.wait;
   auto report = apply_locked(*session);

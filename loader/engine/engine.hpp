@@ -3,11 +3,14 @@
 
 #include <chrono>
 #include <cstddef>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "loader/base/result.hpp"
 #include "loader/engine/digest_cache.hpp"
+#include "loader/engine/few.hpp"
 #include "loader/plan/step.hpp"
 #include "loader/state/config.hpp"
 #include "loader/state/good_nodes.hpp"
@@ -22,6 +25,7 @@ struct Kept {
   state::NodeSource& source;
   state::GoodNodes& good;
   DigestCache& digests;
+  std::optional<Memory>& memory;  // of the last round over everything, if rounds about a few nodes can follow it
 };
 
 struct ApplyOptions {
@@ -31,6 +35,8 @@ struct ApplyOptions {
   std::chrono::milliseconds wait{0};
   // Null: all node objects of the configuration's source have to be good.
   const Kept* kept = nullptr;
+  // With `kept`: since the last call nothing has changed but these files of the source, by its own names.
+  std::optional<std::set<std::string>> changed_files = std::nullopt;
 };
 
 struct Report {
@@ -41,6 +47,7 @@ struct Report {
   std::vector<std::string> waits;            // what a rotation waits for, a line each
   bool settled = true;                       // nothing is on its way
   bool again = false;                        // another round is due at once
+  bool of_few = false;                       // it looked at a few nodes alone: says nothing of the others
   std::vector<std::string> warnings;
 };
 

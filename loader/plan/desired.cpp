@@ -520,7 +520,7 @@ Result<Desired> build_desired(const Inputs& in) {
   if (auto done = make_room_for_ipv6(in, desired); !done) return fail(std::move(done.error()));
 
   const auto peers = peers_of(in);
-  const auto ids = assign_node_ids(peers, in.actual.maps);
+  const auto ids = assign_node_ids(peers, in.actual.maps, in.ids_in_use);
   if (!ids) return fail(ids.error());
   for (const auto* peer : peers) add_peer(in, *peer, ids->at(peer->name), desired);
   const auto traffic = add_node_traffic(in, peers, *ids, desired);

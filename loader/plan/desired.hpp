@@ -15,9 +15,10 @@ struct Inputs {
   const Actual& actual;  // what peers have now is kept: node IDs, and with IPsec their states
   std::optional<Publication> publication;
   std::optional<Publication> publication_encrypting =
-      std::nullopt;                    // the same, and that this node encrypts its node traffic
-  bool says_it_encrypts = false;       // what is published of it now
-  const IpsecInputs* ipsec = nullptr;  // with encryption ipsec
+      std::nullopt;                               // the same, and that this node encrypts its node traffic
+  bool says_it_encrypts = false;                  // what is published of it now
+  const IpsecInputs* ipsec = nullptr;             // with encryption ipsec
+  const std::vector<bool>* ids_in_use = nullptr;  // of nodes that are not in `cluster`, where that is a part of one
 };
 
 // What the node should look like. With encryption `none` nothing but the publication, which then carries no key: peers

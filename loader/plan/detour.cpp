@@ -6,13 +6,6 @@
 namespace sheath::plan {
 namespace {
 
-IpAddress masked(IpAddress address, std::size_t length) {
-  for (std::size_t bit = length; bit < address.size() * 8; ++bit) {
-    address.bytes[bit / 8] &= static_cast<std::uint8_t>(~(0x80U >> bit % 8));
-  }
-  return address;
-}
-
 // The best route of each prefix.
 class Table {
  public:
@@ -27,7 +20,7 @@ class Table {
   const MainRoute* find(const IpAddress& address) const {
     for (auto length = lengths_.rbegin(); length != lengths_.rend(); ++length) {
       if (*length > address.size() * 8) continue;
-      const auto found = best_.find(Cidr{masked(address, *length), *length});
+      const auto found = best_.find(Cidr::around(address, *length));
       if (found != best_.end()) return found->second;
     }
     return nullptr;

@@ -34,8 +34,8 @@ std::vector<Claim> claims_by_strength(const std::vector<const state::Node*>& pee
   return claims;
 }
 
-std::vector<bool> used_ids(const Maps& maps) {
-  std::vector<bool> used(SHEATH_NODE_ID_MAX + 1);
+std::vector<bool> used_ids(const Maps& maps, const std::vector<bool>* in_use) {
+  std::vector<bool> used = in_use == nullptr ? std::vector<bool>(SHEATH_NODE_ID_MAX + 1) : *in_use;
   used[0] = true;
   for (const auto& [address, owner] : maps.node_ips) used[owner.node_id] = true;
   for (const auto& [cidr, owner] : maps.pod_cidrs) used[owner.node_id] = true;
@@ -45,7 +45,8 @@ std::vector<bool> used_ids(const Maps& maps) {
 
 }  // namespace
 
-Result<NodeIds> assign_node_ids(const std::vector<const state::Node*>& peers, const Maps& maps) {
+Result<NodeIds> assign_node_ids(const std::vector<const state::Node*>& peers, const Maps& maps,
+                                const std::vector<bool>* in_use) {
   NodeIds ids;
   std::vector<bool> taken(SHEATH_NODE_ID_MAX + 1);
   for (const auto& claim : claims_by_strength(peers, maps)) {
@@ -54,7 +55,7 @@ Result<NodeIds> assign_node_ids(const std::vector<const state::Node*>& peers, co
     taken[claim.id] = true;
   }
 
-  const auto used = used_ids(maps);
+  const auto used = used_ids(maps, in_use);
   std::size_t next = 1;
   for (const auto* peer : peers) {
     if (ids.contains(peer->name)) continue;

@@ -115,23 +115,35 @@ NodeFile read_tolerantly(const fs::path& path) {
 Result<std::vector<NodeFile>> FileSource::read_each() {
   const auto files = list(folder_);
   if (!files) return fail(files.error());
-  std::map<fs::path, Known> now;
+  std::erase_if(known_, [&](const auto& entry) { return !std::ranges::binary_search(*files, entry.first); });
   std::vector<NodeFile> out;
   for (const auto& path : *files) {
-    // Taken first: what is written while it is read makes another one.
-    auto stamp = stamp_of(path);
-    const auto known = known_.find(path);
-    const bool unchanged = known != known_.end() && !stamp.empty() && known->second.stamp == stamp;
-    out.push_back(unchanged ? std::move(known->second.file) : read_tolerantly(path));
-    const bool vanished = out.back().unreadable && out.back().unreadable->error_number() == ENOENT;
-    if (vanished) {
-      out.pop_back();
-    } else if (!out.back().unreadable) {
-      now.emplace(path, Known{std::move(stamp), out.back()});
-    }
+    if (auto file = look_at(path)) out.push_back(std::move(*file));
   }
-  known_ = std::move(now);
   return out;
+}
+
+// A mounted ConfigMap is changed by what its files lead to: `..data` is another folder then.
+std::optional<std::vector<ChangedFile>> FileSource::read_again(const std::set<std::string>& names) {
+  std::vector<ChangedFile> out;
+  for (const auto& name : names) {
+    if (name.starts_with("..")) return std::nullopt;
+    const auto path = folder_ / name;
+    if (format_of(path)) out.push_back({path.string(), look_at(path)});
+  }
+  return out;
+}
+
+std::optional<NodeFile> FileSource::look_at(const fs::path& path) {
+  // Taken first: what is written while it is read makes another one.
+  auto stamp = stamp_of(path);
+  const auto known = known_.find(path);
+  if (known != known_.end() && !stamp.empty() && known->second.stamp == stamp) return known->second.file;
+  auto file = read_tolerantly(path);
+  known_.erase(path);
+  if (!file.unreadable) known_.emplace(path, Known{std::move(stamp), file});
+  if (file.unreadable && file.unreadable->error_number() == ENOENT) return std::nullopt;
+  return file;
 }
 
 Result<std::vector<NodeObject>> FileSource::read() {

@@ -113,7 +113,65 @@ Result<std::vector<NodeObject>> GoodNodes::read(NodeSource& source, const Check&
   take_together(refused, check);
   refused_ = std::move(found.refused);
   for (const auto& [change, error] : refused) refused_.push_back({change.where, error.what()});
+  places_.clear();
+  for (const auto& [where, object] : good_) places_[object.node.name].insert(where);
   return listed(good_);
+}
+
+std::optional<GoodNodes::Update> GoodNodes::compare(std::span<const ChangedFile> files) const {
+  if (!refused_.empty()) return std::nullopt;
+  Update out;
+  for (const auto& file : files) {
+    const auto prefix = file.name + ": ";
+    for (auto it = good_.lower_bound(prefix); it != good_.end() && it->first.starts_with(prefix); ++it) {
+      out.changes.emplace(it->first, std::nullopt);
+    }
+    if (!file.now) continue;
+    if (file.now->unreadable || !file.now->bad.empty()) return std::nullopt;
+    std::set<std::string> places;
+    for (const auto& object : file.now->objects) {
+      if (!places.insert(object.where).second) return std::nullopt;
+      out.changes.insert_or_assign(object.where, object);
+    }
+  }
+  std::erase_if(out.changes, [&](const auto& change) {
+    const auto known = good_.find(change.first);
+    return known != good_.end() && change.second == known->second;
+  });
+  for (const auto& [where, object] : out.changes) {
+    if (object) out.nodes.insert(object->node.name);
+    if (const auto known = good_.find(where); known != good_.end()) out.nodes.insert(known->second.node.name);
+  }
+  return out;
+}
+
+std::vector<NodeObject> GoodNodes::objects_of(const std::string& node, const Update& update) const {
+  std::map<std::string, const NodeObject*> objects;
+  if (const auto places = places_.find(node); places != places_.end()) {
+    for (const auto& where : places->second) objects[where] = &good_.at(where);
+  }
+  for (const auto& [where, object] : update.changes) {
+    objects.erase(where);
+    if (object && object->node.name == node) objects[where] = &*object;
+  }
+  std::vector<NodeObject> out;
+  for (const auto& [where, object] : objects) out.push_back(*object);
+  return out;
+}
+
+void GoodNodes::take(const Update& update) {
+  for (const auto& [where, object] : update.changes) {
+    const auto known = good_.find(where);
+    if (known != good_.end()) {
+      const auto places = places_.find(known->second.node.name);
+      places->second.erase(where);
+      if (places->second.empty()) places_.erase(places);
+      good_.erase(known);
+    }
+    if (!object) continue;
+    good_.emplace(where, *object);
+    places_[object->node.name].insert(where);
+  }
 }
 
 }  // namespace sheath::state

@@ -3,6 +3,8 @@
 
 #include <functional>
 #include <map>
+#include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,6 +33,18 @@ class GoodNodes {
   // Of two new ones that contradict each other the first is taken; of an old and a new one, the old one stays.
   Result<std::vector<NodeObject>> read(NodeSource& source, const Check& check);
 
+  // What is different in these files, where all of it can be read and nothing is refused at present; nullopt where one
+  // has to look at everything. Changes nothing.
+  struct Update {
+    std::map<std::string, std::optional<NodeObject>> changes;  // by place; nothing: the object is gone
+    std::set<std::string> nodes;                               // that they are about
+  };
+  std::optional<Update> compare(std::span<const ChangedFile> files) const;
+  // All that is said about a node once the update is taken.
+  std::vector<NodeObject> objects_of(const std::string& node, const Update& update) const;
+  // It was found to be good with the rest.
+  void take(const Update& update);
+
   // What the last read() did not take, or took in an older state.
   const std::vector<Refused>& refused() const { return refused_; }
 
@@ -51,6 +65,7 @@ class GoodNodes {
   void take_together(Refusals& refused, const Check& check);
 
   Objects good_;
+  std::map<std::string, std::set<std::string>> places_;  // of each node's objects
   std::vector<Refused> refused_;
 };
 

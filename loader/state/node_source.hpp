@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,12 @@ struct NodeFile {
   std::optional<Error> unreadable;  // as a whole: then the other two are empty
 };
 
+// A file by the name that NodeFile has, and what it holds now.
+struct ChangedFile {
+  std::string name;
+  std::optional<NodeFile> now;  // absent: it is gone
+};
+
 // Where the objects of the cluster's nodes come from.
 class NodeSource {
  public:
@@ -42,6 +49,9 @@ class NodeSource {
   // The same for who makes do with what is good, file by file; fails only when there is nothing to look at. Files that
   // did not change since the last call are not read again.
   virtual Result<std::vector<NodeFile>> read_each() = 0;
+  // Of these files alone what the last read_each() would say now; `names` as the source's own notices have them (for a
+  // folder: names in it). What is not of the source's is left out; nullopt when more may have changed with them.
+  virtual std::optional<std::vector<ChangedFile>> read_again(const std::set<std::string>& names) = 0;
   // What `node` has to publish here for its peers to know it. Only says so: writes nothing.
   virtual Publication publication(const Node& node) const = 0;
 };
@@ -54,9 +64,13 @@ class FileSource : public NodeSource {
 
   Result<std::vector<NodeObject>> read() override;
   Result<std::vector<NodeFile>> read_each() override;
+  std::optional<std::vector<ChangedFile>> read_again(const std::set<std::string>& names) override;
   Publication publication(const Node& node) const override;
 
  private:
+  // nullopt: it is gone.
+  std::optional<NodeFile> look_at(const std::filesystem::path& path);
+
   struct Known {
     std::string stamp;  // of the file that it was read from
     NodeFile file;

@@ -73,13 +73,18 @@ class DatagramSeries {
     return sent;
   }
 
-  // Takes answers until `deadline`, or, when asked, until every datagram is answered or refused.
-  void collect(Clock::time_point deadline, bool stop_when_complete) {
-    while (!(stop_when_complete && tally_.answered + tally_.refused >= tally_.sent)) {
-      const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now());
-      if (left.count() <= 0) return;
-      auto got = receive(fd_, buffer_, left);
-      if (!note_refusal(got) && got && *got && **got >= sizeof next_) note_answer();
+  // Takes answers for that long.
+  void collect_for(milliseconds time) {
+    const auto deadline = Clock::now() + time;
+    for (auto left = time; left.count() > 0; left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now())) {
+      take_one(left);
+    }
+  }
+
+  // Until every datagram is answered or refused, or no answer has come for that long: a server that has fallen behind
+  // has lost nothing.
+  void collect_rest(milliseconds patience) {
+    while (tally_.answered + tally_.refused < tally_.sent && take_one(patience)) {
     }
   }
 
@@ -91,6 +96,15 @@ class DatagramSeries {
     const bool refused = !result && result.error().error_number() == ECONNREFUSED;
     if (refused) ++tally_.refused;
     return refused;
+  }
+
+  // False: nothing came.
+  bool take_one(milliseconds patience) {
+    auto got = receive(fd_, buffer_, patience);
+    if (note_refusal(got)) return true;
+    if (!got || !*got) return false;
+    if (**got >= sizeof next_) note_answer();
+    return true;
   }
 
   void note_answer() {
@@ -136,9 +150,9 @@ Result<DatagramTally> run_udp(const ClientOptions& options) {
   DatagramSeries series(fd->get(), options);
   while (wants_more(options, series.tally().sent)) {
     if (auto sent = series.send_next(); !sent) return fail(sent.error());
-    series.collect(Clock::now() + options.interval, false);
+    series.collect_for(options.interval);
   }
-  series.collect(Clock::now() + options.patience, true);
+  series.collect_rest(options.patience);
   return series.tally();
 }
 

@@ -50,6 +50,8 @@ loss_evidence() {
     note "$node: $(on "$node" grep -vE '[[:space:]]0$' /proc/net/xfrm_stat | tr -s '[:space:]' ' ')"
     note "$node: $(sheath_on "$node" status -o json 2>/dev/null | jq -c '[.withheld[]?]')"
   done
+  # What came too late for who asked is no port of anybody's.
+  for node in "${MESH_PODS[@]}"; do note "$node: $(in_pod "$node" grep '^Udp:' /proc/net/snmp | tr '\n' ' ')"; done
 }
 
 # check_unharmed WHAT: the verdict on the mesh and the capture of it.

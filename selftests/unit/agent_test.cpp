@@ -39,6 +39,7 @@ AgentReport full_report() {
   report.version = "1.2.3";
   report.started = 1;
   report.rounds = 2;
+  report.small_rounds = 1;
   report.failures = 3;
   report.steps = 4;
   report.last_round = 5;

@@ -74,6 +74,12 @@ inline std::vector<std::string> texts(const Plan& plan, const Names& names = {})
   return out;
 }
 
+inline std::string joined(const std::vector<std::string>& lines) {
+  std::string out;
+  for (const auto& line : lines) out += line + "\n";
+  return out;
+}
+
 template <typename Wanted>
 std::vector<Wanted> steps_of(const Plan& plan) {
   std::vector<Wanted> out;

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
+#include <set>
 #include <string>
 
 #include "loader/state/cluster.hpp"
@@ -55,7 +56,52 @@ struct NodesFolder {
   GoodNodes good;
 };
 
+using Names = std::set<std::string>;
+
+std::string said_of(const NodesFolder& nodes, const std::string& name, const GoodNodes::Update& update) {
+  std::string out;
+  for (const auto& object : nodes.good.objects_of(name, update)) out += object.node.pod_cidrs.at(0).text() + " ";
+  return out;
+}
+
 }  // namespace
+
+TEST_CASE("good nodes: a few files are compared alone, and taken") {
+  NodesFolder nodes;
+  nodes.folder.write("1.json", node_text("n1", "10.0.1.0/24"));
+  nodes.folder.write("2.json", list_text(node_text("n2", "10.0.2.0/24"), node_text("n3", "10.0.3.0/24")));
+  REQUIRE(nodes.look().starts_with("n1"));
+  const auto compare = [&](const Names& names) {
+    const auto files = nodes.source.read_again(names);
+    return files ? nodes.good.compare(*files) : std::nullopt;
+  };
+  REQUIRE(compare({"1.json", "2.json", "3.json", "readme.txt", ".1.json.new"}));
+  CHECK(compare({"1.json", "2.json"})->changes.empty());
+  CHECK(compare({"1.json", "2.json"})->nodes.empty());
+  CHECK_FALSE(compare({"..data"}));
+
+  nodes.folder.write("2.json", list_text(node_text("n2", "10.0.2.0/24"), node_text("n4", "10.0.4.0/24")));
+  nodes.folder.write("5.json", node_text("n5", "10.0.5.0/24"));
+  std::filesystem::remove(nodes.folder.path() / "1.json");
+  const auto update = compare({"1.json", "2.json", "5.json"});
+  REQUIRE(update);
+  CHECK(update->nodes == Names{"n1", "n3", "n4", "n5"});
+  CHECK(update->changes.size() == 4);
+  CHECK(said_of(nodes, "n1", *update).empty());
+  CHECK(said_of(nodes, "n2", *update) == "10.0.2.0/24 ");
+  CHECK(said_of(nodes, "n3", *update).empty());
+  CHECK(said_of(nodes, "n5", *update) == "10.0.5.0/24 ");
+  nodes.good.take(*update);
+  CHECK(compare({"1.json", "2.json", "5.json"})->changes.empty());
+  CHECK(said_of(nodes, "n4", {}) == "10.0.4.0/24 ");
+  CHECK(nodes.look() == "n2 10.0.2.0/24, n4 10.0.4.0/24, n5 10.0.5.0/24");
+
+  // What cannot be read, or is refused already, is for a look at everything.
+  nodes.folder.write("5.json", "{");
+  CHECK_FALSE(compare({"5.json"}));
+  nodes.look();
+  CHECK_FALSE(compare({"1.json"}));
+}
 
 TEST_CASE("good nodes: all that is good is taken, changes and removals too") {
   NodesFolder nodes;

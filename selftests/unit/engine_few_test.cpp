@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "loader/engine/few.hpp"
+#include "loader/state/cluster.hpp"
+#include "loader/state/node_object.hpp"
+#include "selftests/unit/plan_scene.hpp"
+#include "selftests/unit/temporary_folder.hpp"
+
+namespace sheath::engine {
+namespace {
+
+using plan::Scene;
+
+// A cluster in a folder, a file a node, and a node0 that keeps up with it: by rounds over everything, and by rounds
+// about what has changed.
+class Keeper {
+ public:
+  Keeper() : scene_(0) {
+    for (int i = 1; i <= 6; ++i) put(plan::make_node(i));
+    look_at_all();
+  }
+
+  void put(const state::Node& node) {
+    scene_.put(node);
+    folder_.write(node.name + ".json", state::published_object(node));
+    changed_.insert(node.name + ".json");
+  }
+  void remove(const std::string& name) {
+    scene_.cluster.erase(name);
+    std::filesystem::remove(folder_.path() / (name + ".json"));
+    changed_.insert(name + ".json");
+  }
+  state::Cluster& cluster() { return scene_.cluster; }
+  state::Config& config() { return scene_.config; }
+
+  void look_at_all() {
+    changed_.clear();
+    REQUIRE(good_.read(source_, [](std::span<const state::NodeObject>) -> Result<> { return {}; }));
+    const auto desired = scene_.desired(node_);
+    node_ = plan::apply_all(node_, plan::make_plan(desired, node_));
+    memory_.emplace(scene_.facts, scene_.cluster.at("node0"), state::ClusterIndex(scene_.cluster),
+                    plan::Standing(desired));
+  }
+
+  std::optional<Few> plan_changes() {
+    const auto files = source_.read_again(std::exchange(changed_, {}));
+    return files ? plan_few(scene_.config, *memory_, good_, *files) : std::nullopt;
+  }
+
+  // The same steps as those of a plan for everything, and the same end. Takes it.
+  void check_against_all(const Few& few) {
+    const auto whole = scene_.plan(node_);
+    auto wanted = plan::texts(whole), found = plan::texts(few.plan);
+    std::ranges::sort(wanted);
+    std::ranges::sort(found);
+    CHECK(plan::joined(found) == plan::joined(wanted));
+    node_ = plan::apply_all(node_, few.plan);
+    CHECK(scene_.plan(node_).empty());
+    good_.take(few.update);
+    remember(few, *memory_);
+  }
+
+ private:
+  test::TemporaryFolder folder_;
+  state::FileSource source_{folder_.path()};
+  state::GoodNodes good_;
+  Scene scene_;
+  plan::Actual node_;
+  std::optional<Memory> memory_;
+  std::set<std::string> changed_;
+};
+
+// One of the things that happen to nodes: these become what is said here, if the cluster bears it.
+using Changes = std::map<std::string, std::optional<state::Node>>;
+
+Changes something(const state::Cluster& cluster, std::mt19937& random) {
+  const auto below = [&](int limit) { return std::uniform_int_distribution<int>(0, limit - 1)(random); };
+  const int number = 1 + below(9);
+  const auto name = "node" + std::to_string(number);
+  const auto known = cluster.find(name);
+  if (known == cluster.end()) return {{name, plan::make_node(number)}};
+  auto node = known->second;
+  switch (below(5)) {
+    case 0:
+      return {{name, std::nullopt}};
+    case 1:
+      node.wireguard_key = plan::key_of(1000 + below(50'000));
+      return {{name, node}};
+    case 2:
+      node.node_ips = {plan::address("172.20." + std::to_string(number) + "." + std::to_string(below(200)))};
+      return {{name, node}};
+    case 3:
+      node.pod_cidrs[0] = plan::cidr("10." + std::to_string(100 + number) + "." + std::to_string(below(200)) + ".0/24");
+      return {{name, node}};
+    default:
+      const auto other = cluster.find("node" + std::to_string(number % 9 + 1));
+      if (other == cluster.end()) return {};
+      auto swapped = other->second;
+      std::swap(swapped.pod_cidrs[0], node.pod_cidrs[0]);
+      return {{name, node}, {swapped.name, swapped}};
+  }
+}
+
+void change_something(Keeper& keeper, std::mt19937& random) {
+  const auto changes = something(keeper.cluster(), random);
+  auto candidate = keeper.cluster();
+  for (const auto& [name, node] : changes) {
+    candidate.erase(name);
+    if (node) candidate.emplace(name, *node);
+  }
+  std::vector<state::NodeObject> objects;
+  for (const auto& [name, node] : candidate) objects.push_back({state::ObjectKind::kNode, node, name});
+  if (!state::make_cluster(keeper.config(), objects, candidate.at("node0"))) return;
+  for (const auto& [name, node] : changes) node ? keeper.put(*node) : keeper.remove(name);
+}
+
+TEST_CASE("few nodes: a round about them has the steps of a round over everything") {
+  std::mt19937 random(7);
+  int small = 0;
+  for (int run = 0; run < 30; ++run) {
+    Keeper keeper;
+    for (int step = 0; step < 12; ++step) {
+      CAPTURE(run);
+      CAPTURE(step);
+      const auto changes = 1 + random() % 3;
+      for (unsigned i = 0; i < changes; ++i) change_something(keeper, random);
+      if (const auto few = keeper.plan_changes()) {
+        ++small;
+        keeper.check_against_all(*few);
+      } else {
+        keeper.look_at_all();
+      }
+    }
+  }
+  CHECK(small > 300);
+}
+
+TEST_CASE("few nodes: where more is at stake everything is looked at") {
+  Keeper keeper;
+  keeper.put(plan::make_node(7));
+  CHECK(keeper.plan_changes());
+
+  auto node = plan::make_node(8);
+  SUBCASE("this node itself") {
+    node = plan::make_node(0);
+  }
+  SUBCASE("a prefix of another's") {
+    node.pod_cidrs[0] = plan::make_node(2).pod_cidrs[0];
+  }
+  SUBCASE("another's key") {
+    node.wireguard_key = plan::key_of(2);
+  }
+  SUBCASE("a length of prefixes that no program knows") {
+    node.pod_cidrs[0] = plan::cidr("10.200.0.0/20");
+  }
+  SUBCASE("a node that encrypts its node traffic") {
+    node.node_encryption = true;
+  }
+  keeper.put(node);
+  CHECK_FALSE(keeper.plan_changes());
+}
+
+TEST_CASE("few nodes: a node without a key is dropped to, and waited for") {
+  Keeper keeper;
+  auto node = plan::make_node(7);
+  node.wireguard_key.reset();
+  keeper.put(node);
+  const auto few = keeper.plan_changes();
+  REQUIRE(few);
+  CHECK(few->desired.waiting_for_key == std::vector<std::string>{"node7"});
+  CHECK(plan::steps_of<plan::SetTunnelPeer>(few->plan).empty());
+}
+
+TEST_CASE("few nodes: not with IPsec, VXLAN, node encryption, or where routes count") {
+  Scene scene;
+  CHECK(can_remember(scene.config, scene.facts, scene.cluster));
+  auto config = scene.config;
+  config.encryption = state::Encryption::kIpsec;
+  CHECK_FALSE(can_remember(config, scene.facts, scene.cluster));
+  config = scene.config;
+  config.routing = state::Routing::kVxlan;
+  CHECK_FALSE(can_remember(config, scene.facts, scene.cluster));
+  config = scene.config;
+  config.node_encryption = true;
+  CHECK_FALSE(can_remember(config, scene.facts, scene.cluster));
+  auto facts = scene.facts;
+  facts.routes = {{plan::cidr("0.0.0.0/0"), 0, {2, {}, {}}}};
+  CHECK_FALSE(can_remember(scene.config, facts, scene.cluster));
+  scene.cluster["node1"].node_encryption = true;
+  CHECK_FALSE(can_remember(scene.config, scene.facts, scene.cluster));
+}
+
+}  // namespace
+}  // namespace sheath::engine
