@@ -84,6 +84,7 @@ class ViewBuilder {
       const bool transmit = seen.state.use == StateUse::kTransmit;
       InstalledState state{seen.state.generation, seen.state.spi >> kTagShift, session_behind(name, peer, seen)};
       (transmit ? view.transmit : view.receive).push_back(state);
+      view.moved = view.moved || (peer.ends && seen.state.ends != *peer.ends && seen.state.ends.own == peer.ends->own);
       view.sequence_high = view.sequence_high || (transmit && seen.sequence >= kSequenceHigh);
     }
   }

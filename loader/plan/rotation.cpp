@@ -106,6 +106,13 @@ class ViewFacts {
     return newest_common(peer) == generation && recorded(peer, generation) && !intact(peer, generation);
   }
 
+  // The pair needs new keys, since states cannot be led elsewhere; and it is the peer that draws for it: it sees that
+  // it moved, and has to do so for all of its pairs anyway. If we did, too, all of ours would stand still for it.
+  bool waits_for_move(const PeerView& peer) const {
+    const auto generation = newest_common(peer);
+    return peer.moved && generation != 0 && recorded(peer, generation) && !intact(peer, generation);
+  }
+
   // Nodes other than `but` with a smaller name than it that have its SPI. The kernel finds a state by SPI, so only one
   // of them can be received; all agree on the smaller name.
   bool loses_tag(const std::string& but, Generation generation, std::uint32_t tag) const {
@@ -197,7 +204,9 @@ class Drawing {
   // The same generation again, with fresh keys.
   bool replace(const OwnSession& session) {
     const auto generation = session.generation;
-    const auto burned = [&](const auto& entry) { return facts_.burned(entry.second, generation); };
+    const auto burned = [&](const auto& entry) {
+      return facts_.burned(entry.second, generation) && !facts_.waits_for_move(entry.second);
+    };
     if (facts_.loses_tag(view_.name, generation, session.tag) || std::ranges::any_of(view_.peers, burned)) {
       draw(generation, session.psk_id, true);
       return true;
@@ -335,6 +344,7 @@ class Pair {
 
   PeerRotation decide() {
     if (in_use_ != 0 && !facts_.intact(peer_, in_use_)) use(out_.additions, 0);
+    if (facts_.waits_for_move(peer_)) return stand_still();
     for (Generation generation = 1; generation <= kGenerations; ++generation) {
       if (generation != target_ && !keeps(generation)) clear(out_.additions, generation);
     }
@@ -360,6 +370,7 @@ class Pair {
     }
     return true;
   }
+  bool waits_for_move() const { return facts_.waits_for_move(peer_); }
   bool waits_for_tag() const { return target_ != 0 && !rx() && facts_.blocked(name_, peer_, target_); }
 
  private:
@@ -371,6 +382,14 @@ class Pair {
   void use(std::vector<Move>& moves, Generation generation) {
     if (in_use_ != generation) moves.push_back({MoveKind::kUse, generation});
     in_use_ = generation;
+  }
+
+  // Nothing is sent to where the peer was. Its states stay: they tell the next look what happened.
+  PeerRotation stand_still() {
+    use(out_.additions, 0);
+    for (const auto& policy : peer_.policies) out_.additions.push_back({MoveKind::kDropPolicy, policy.generation});
+    out_.phase = RotationPhase::kWaiting;
+    return out_;
   }
 
   // The older of two common generations stays as long as both its states do.
@@ -475,6 +494,8 @@ void decide_pairs(const ViewFacts& facts, RotationDecision& out) {
   bool needs_older = false;
   for (const auto& [name, peer] : facts.view().peers) {
     Pair pair(facts, name, peer);
+    if (pair.waits_for_move())
+      out.waits.push_back("waits for " + name + ": its address changed, and it has no new session yet");
     if (pair.waits_for_tag()) out.waits.push_back("waits for " + name + ": its SPI is another node's too");
     out.peers[name] = pair.decide();
     needs_older |= pair.needs_older(out.waits);

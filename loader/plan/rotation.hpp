@@ -95,6 +95,7 @@ struct PeerView {
   std::uint16_t heard_uses = 0;  // bit g: its data goes under generation g
   std::uint8_t in_use = 0;       // the generation of our data; 0: not ready
   bool sequence_high = false;    // a sequence number nears its end
+  bool moved = false;            // a state leads to an address that it has no more, from where this node still is
 };
 
 struct RotationTiming {

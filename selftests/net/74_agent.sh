@@ -95,6 +95,10 @@ agent_start kind-worker3
 check "$E: it comes back" eventually 60 all_have_peers 3
 check "$E: its pods speak again" eventually 20 speaks pod-worker3
 
+if [[ $E == wireguard ]]; then
+  check_above "$E: for that the others looked at the changed objects alone" 1 "$(agent_field kind-worker2 .small_rounds)"
+fi
+
 echo '{"kind": "Node", "metadata": {"name": "torn' >"$CLUSTER_RUN/nodes/torn.json"
 check "$E: a file that is torn is named" eventually 20 has_problem '^not taken: .*torn\.json'
 check_exit "$E: status says that something is wrong" 3 sheath_on kind-worker status

@@ -131,6 +131,52 @@ Scene with(Scene scene, const std::function<void(Scene&)>& change) {
   return scene;
 }
 
+TEST_CASE("rotation: a peer that moved draws a new session, and nobody else does") {
+  auto scene = steady();
+  auto& moved = scene.view.peers.at("a");
+  moved.moved = true;
+  moved.receive[0].peer_key.reset();
+  moved.transmit[0].peer_key.reset();
+  const std::vector<std::string> waits{"waits for a: its address changed, and it has no new session yet"};
+  auto decision = scene.decide();
+  CHECK_FALSE(decision.draw);
+  CHECK(decision.peers.at("a").additions == Moves{{K::kUse, 0}, {K::kDropPolicy, 3}});
+  CHECK(decision.peers.at("a").phase == RotationPhase::kWaiting);
+  CHECK(decision.peers.at("c").additions.empty());
+  CHECK(decision.peers.at("c").phase == RotationPhase::kSteady);
+  CHECK(decision.waits == waits);
+
+  moved.in_use = 0;
+  moved.policies.clear();
+  decision = scene.decide();
+  CHECK_FALSE(decision.draw);
+  CHECK(decision.peers.at("a").additions.empty());
+  CHECK(decision.waits == waits);
+
+  moved.sessions = {session(1, 3, 3, 1)};
+  decision = scene.decide();
+  CHECK_FALSE(decision.draw);
+  CHECK(decision.waits.empty());
+  CHECK(decision.peers.at("a").additions == Moves{{K::kDropTransmit, 3},
+                                                  {K::kDropReceive, 3},
+                                                  {K::kClearHeard, 3},
+                                                  {K::kAddReceive, 3},
+                                                  {K::kAddTransmit, 3},
+                                                  {K::kRecord, 3},
+                                                  {K::kSetPolicy, 3},
+                                                  {K::kProbe, 3}});
+  CHECK(decision.peers.at("c").additions.empty());
+
+  // What it looks like to the node that moved.
+  scene = steady();
+  for (auto& [name, peer] : scene.view.peers) {
+    peer.receive[0].peer_key.reset();
+    peer.transmit[0].peer_key.reset();
+  }
+  REQUIRE(scene.decide().draw);
+  CHECK(scene.decide().draw->replaces);
+}
+
 TEST_CASE("rotation: the first session") {
   const Scene alone(7);
   const auto empty_peers = with(Scene(7), [](Scene& scene) { scene.peer("a", 7, {}); });
