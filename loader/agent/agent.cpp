@@ -160,10 +160,12 @@ class Agent {
     schedule();
   }
 
-  // Of the folder of node objects, when nothing else is new; nullopt: all has to be looked at. Forgets them.
+  // Of the folder of node objects, when nothing else is new; nullopt: all has to be looked at, as it has each `resync`
+  // however much changes in between. Forgets them.
   std::optional<std::set<std::string>> take_changed_files() {
     auto files = std::exchange(changed_files_, {});
-    if (std::exchange(everything_changed_, false) || files.empty()) return std::nullopt;
+    const bool is_due = Pace::Clock::now() - last_look_at_all_ >= config().agent.resync;
+    if (std::exchange(everything_changed_, false) || files.empty() || is_due) return std::nullopt;
     return files;
   }
 
@@ -284,6 +286,7 @@ class Agent {
     log_steps(done);
     report_.small_rounds += done.of_few ? 1 : 0;
     if (done.of_few) return;
+    last_look_at_all_ = Pace::Clock::now();
     report_.warnings = lasting_warnings_;
     std::ranges::copy(done.warnings, std::back_inserter(report_.warnings));
     said_warnings_.update(Level::kWarning, report_.warnings);
@@ -394,6 +397,7 @@ class Agent {
   std::optional<engine::Memory> memory_;
   std::set<std::string> changed_files_;
   bool everything_changed_ = false;
+  Pace::Time last_look_at_all_;
   netlink::Events events_;
   Loop loop_;
   // Behind the loop: they have to go first.

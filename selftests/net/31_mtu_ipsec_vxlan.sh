@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# One kernel is enough: 6.1
+# One kernel is enough: none; 31_mtu_ipsec_native.sh stands for it
 # Path MTU, IPsec, VXLAN: see 31_mtu_wireguard_native.sh.
 exec "$(dirname "${BASH_SOURCE[0]}")/31_mtu_wireguard_native.sh" ipsec vxlan

@@ -4,7 +4,7 @@
 # clock jumps. kind-worker3 is the one that changes. The others talk all the while, and lose nothing by it.
 #
 # 79_agent_changes.sh [wireguard|ipsec]
-# One kernel is enough: none; 79_agent_changes_ipsec.sh stands for it
+# One kernel is enough: none; 74_agent.sh stands for it
 set -euo pipefail
 export CLUSTER_ENCRYPTION=${1-wireguard}
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/cluster.sh"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# One kernel is enough: 6.12
+# One kernel is enough: 6.1
 # Node encryption with WireGuard, rp_filter on: what nodes say to each other and to pods goes through cilium_wg0.
 set -euo pipefail
 export CLUSTER_RP_FILTER=1

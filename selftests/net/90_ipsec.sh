@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# One kernel is enough: 6.1
 # Pods of different nodes speak, and the wire carries ESP only; the key is rotated under traffic.
 #
 #   pod-worker ── kind-worker ═════════ ESP ═════════ kind-worker2 ── pod-worker2

@@ -16,7 +16,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../harness/cluster.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/ipsec.sh"
 
 readonly INTERVAL_MS=12
-rotations=3 slow_steps=(9) killed_steps=(2 12)
+rotations=3 slow_steps=() killed_steps=(12)
 if [[ -n ${SHEATH_SOAK-} ]]; then
   rotations=20
   mapfile -t slow_steps < <(seq 0 60)
