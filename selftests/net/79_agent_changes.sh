@@ -25,7 +25,9 @@ settled_with_peers() { agents_settled && all_have_peers 3; }
 # Where it was lost, if it was: what xfrm and the pods' sockets counted. An answer that came too late is no port of anybody's.
 loss_evidence() {
   local each
-  for each in kind-worker kind-worker2; do note "$each: $(on "$each" grep -vE '[[:space:]]0$' /proc/net/xfrm_stat | tr -s '[:space:]' ' ')"; done
+  for each in kind-worker kind-worker2; do
+    note "$each: $(on "$each" grep -vE '[[:space:]]0$' /proc/net/xfrm_stat | tr -s '[:space:]' ' ')"
+  done
   for each in pod-worker pod-worker2; do note "$each: $(in_pod "$each" grep '^Udp:' /proc/net/snmp | tr '\n' ' ')"; done
 }
 
