@@ -272,9 +272,13 @@ Result<> Executor::operator()(const plan::RemoveMaps&) {
 Result<> Executor::operator()(const plan::SetBackstop& step) {
   const auto& backstop = step.backstop;
   const auto& [own, peers, pods, outer_mark, wireguard_port, vxlan_port] = backstop.nodes;
-  netlink::BackstopRules rules{backstop.drops, {},
-                               backstop.own,   backstop.cluster,
-                               backstop.local, {own, peers, pods, outer_mark, wireguard_port, vxlan_port}};
+  netlink::BackstopRules rules{backstop.drops,
+                               {},
+                               backstop.own,
+                               backstop.cluster,
+                               backstop.local,
+                               {own, peers, pods, outer_mark, wireguard_port, vxlan_port},
+                               backstop.own.contains(plan::kXfrmDevice)};
   for (const auto& [ifindex, name] : backstop.watched) rules.watched.insert(ifindex);
   return netlink::replace_backstop(rules, plan::digest(backstop));
 }

@@ -410,7 +410,7 @@ std::vector<Message> encode_rules(const BackstopRules& rules) {
     out.push_back(Rule("leaving").device(NFT_META_OIFNAME, name).verdict(NF_ACCEPT));
     out.push_back(Rule("arriving").device(NFT_META_IIFNAME, name).verdict(NF_ACCEPT));
   }
-  out.push_back(Rule("leaving").to_be_encrypted_by_xfrm().verdict(NF_ACCEPT));
+  if (rules.xfrm_encrypts) out.push_back(Rule("leaving").to_be_encrypted_by_xfrm().verdict(NF_ACCEPT));
   for (const auto& cidr : rules.local) {
     out.push_back(Rule("leaving").to(cidr).verdict(NF_ACCEPT));
     out.push_back(Rule("arriving").from(cidr).verdict(NF_ACCEPT));

@@ -36,6 +36,7 @@ struct BackstopRules {
   std::set<Cidr> cluster;           // where pods are
   std::set<Cidr> local;             // and which of them are this node's
   NodeRules nodes;
+  bool xfrm_encrypts = false;  // what xfrm is about to take passes: ours is ESP, and with WireGuard none of it is ours
 };
 
 // The table as it is.

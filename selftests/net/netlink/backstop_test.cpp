@@ -80,16 +80,16 @@ TEST_CASE("live backstop: node traffic, with peers and their pods in constant se
   const Sandbox sandbox;
   REQUIRE(replace_backstop(node_rules(), 1));
   CHECK(report().intact);
-  for (const auto* line : {"elements = { 172.18.0.3, 172.18.0.4 }", "elements = { fd00:172::3 }",
-                           // What follows or contains one another is one range, and the last has no end.
-                           "elements = { 10.244.2.0/23, 10.244.9.0/25,", "255.0.0.0/8 }", "ffff::/16 }",
-                           "ip saddr 172.18.0.2 ip daddr @peers4 goto node_leaving",
-                           "ip6 saddr fd00:172::2 ip6 daddr @pods6 goto node_leaving",
-                           "ip daddr 172.18.0.2 ip saddr @pods4 goto node_arriving",
-                           "ip saddr 10.244.1.0/24 ip daddr @peers4 goto node_leaving",
-                           "ip6 daddr fd00:10:244:1::/64 ip6 saddr @peers6 goto node_arriving",
-                           "meta mark 0x00000e00 accept", "udp sport 51871 udp dport 51871 accept",
-                           "udp dport 8472 accept", "rt ipsec exists accept", "counter packets 0 bytes 0 drop"}) {
+  for (const auto* line :
+       {"elements = { 172.18.0.3, 172.18.0.4 }", "elements = { fd00:172::3 }",
+        // What follows or contains one another is one range, and the last has no end.
+        "elements = { 10.244.2.0/23, 10.244.9.0/25,", "255.0.0.0/8 }", "ffff::/16 }",
+        "ip saddr 172.18.0.2 ip daddr @peers4 goto node_leaving",
+        "ip6 saddr fd00:172::2 ip6 daddr @pods6 goto node_leaving",
+        "ip daddr 172.18.0.2 ip saddr @pods4 goto node_arriving",
+        "ip saddr 10.244.1.0/24 ip daddr @peers4 goto node_leaving",
+        "ip6 daddr fd00:10:244:1::/64 ip6 saddr @peers6 goto node_arriving", "meta mark 0x00000e00 accept",
+        "udp sport 51871 udp dport 51871 accept", "udp dport 8472 accept", "counter packets 0 bytes 0 drop"}) {
     CAPTURE(line);
     nft("list table inet sheath | tr -s '[:space:]' ' ' | grep -qF '" + std::string(line) + "'");
   }
@@ -97,8 +97,11 @@ TEST_CASE("live backstop: node traffic, with peers and their pods in constant se
   CHECK(std::system("nft delete element inet sheath peers4 '{ 172.18.0.3 }' 2>/dev/null") != 0);  // NOLINT
   auto esp = node_rules();
   esp.nodes.wireguard_port = 0;
+  nft("list chain inet sheath leaving | grep -c 'rt ipsec' | grep -qx 0");
+  esp.xfrm_encrypts = true;
   REQUIRE(replace_backstop(esp, 2));
   nft("list chain inet sheath node_arriving | grep -q 'meta l4proto esp accept'");
+  nft("list chain inet sheath leaving | grep -q 'rt ipsec exists accept'");
 }
 
 TEST_CASE("live backstop: ten thousand peers are written at once") {
