@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/agent/agent.hpp"
 
+#include <malloc.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -152,9 +153,11 @@ class Agent {
     schedule();
   }
 
-  // An entry of a folder that is watched.
+  // An entry of a folder that is watched. Of those that are there for one file's sake other entries are nobody's
+  // business; one that begins with two dots is what a mounted volume's files lead through.
   void changed(const fs::path& folder, std::string_view entry) {
-    if (folder != config().nodes.path || entry.empty()) return changed();
+    if (entry.empty() || entry.starts_with("..") || single_files().contains(folder / entry)) return changed();
+    if (folder != config().nodes.path) return;
     changed_files_.insert(std::string(entry));
     pace_.changed(Pace::Clock::now());
     schedule();
@@ -180,10 +183,17 @@ class Agent {
 
   // --- what is watched ---
 
+  // Beside the node objects.
+  std::set<fs::path> single_files() const {
+    std::set<fs::path> out;
+    if (config().encryption == state::Encryption::kIpsec) out.insert(config().ipsec.key_file);
+    if (!loaded_.file.empty()) out.insert(fs::absolute(loaded_.file));
+    return out;
+  }
+
   std::set<fs::path> folders() const {
     std::set<fs::path> out{config().nodes.path};
-    if (config().encryption == state::Encryption::kIpsec) out.insert(config().ipsec.key_file.parent_path());
-    if (!loaded_.file.empty()) out.insert(fs::absolute(loaded_.file).parent_path());
+    for (const auto& file : single_files()) out.insert(file.parent_path());
     return out;
   }
 
@@ -265,12 +275,14 @@ class Agent {
     done ? note_success(*done) : note_failure(done.error());
     said_refused_.update(Level::kError, refusals());
     pace_.done(end, outcome(done.has_value()), processor_time() - cpu_before);
+    // A round about all nodes needs several times what is kept of it.
+    if (!done || !done->of_few) malloc_trim(0);
     notify("STATUS=" + summary());
     schedule();
   }
 
   Pace::Outcome outcome(bool succeeded) const {
-    if (!succeeded) return Pace::Outcome::kFailed;
+    if (!succeeded || !report_.failed_peers.empty()) return Pace::Outcome::kFailed;
     return report_.settled ? Pace::Outcome::kSettled : Pace::Outcome::kWaiting;
   }
 
@@ -284,6 +296,7 @@ class Agent {
     report_.waiting_for_key = done.waiting_for_key;
     report_.waits = done.waits;
     log_steps(done);
+    note_peers(done);
     report_.small_rounds += done.of_few ? 1 : 0;
     if (done.of_few) return;
     last_look_at_all_ = Pace::Clock::now();
@@ -291,6 +304,18 @@ class Agent {
     std::ranges::copy(done.warnings, std::back_inserter(report_.warnings));
     said_warnings_.update(Level::kWarning, report_.warnings);
     said_waits_.update(Level::kInfo, done.waits);
+  }
+
+  // One that fails does not stop the others.
+  void note_peers(const engine::Report& done) {
+    report_.failed_peers.clear();
+    std::vector<std::string> lines;
+    for (const auto& [peer, error] : done.failures) {
+      report_.failed_peers.push_back({peer, error.what()});
+      lines.push_back(peer + ": " + error.what());
+    }
+    if (!lines.empty()) report_.failures += 1;
+    said_peers_.update(Level::kError, lines);
   }
 
   void note_failure(const Error& error) {
@@ -340,6 +365,7 @@ class Agent {
   std::string summary() const {
     if (!report_.error.empty()) return report_.error;
     std::string out = report_.settled ? "all done" : "waits for peers";
+    if (!report_.failed_peers.empty()) out += ", " + counted(report_.failed_peers.size(), "peer") + " failed";
     if (!report_.refused.empty()) out += ", " + counted(report_.refused.size(), "node object") + " not taken";
     return out;
   }
@@ -406,7 +432,7 @@ class Agent {
   Pace pace_;
   AgentReport report_;
   std::vector<std::string> lasting_warnings_;
-  Said said_warnings_, said_waits_, said_refused_, said_textfile_, said_closing_;
+  Said said_warnings_, said_waits_, said_refused_, said_peers_, said_textfile_, said_closing_;
 };
 
 }  // namespace

@@ -135,6 +135,9 @@ void add_agent(const AgentReport& agent, Exposition& out) {
   out.sample({}, static_cast<double>(agent.last_success));
   out.family("sheath_agent_last_round_duration_seconds", Type::kGauge, "How long the last round took.");
   out.sample({}, static_cast<double>(agent.last_milliseconds) / 1000.0);
+  out.family("sheath_agent_failed_peers", Type::kGauge,
+             "Peers that the last round could not bring to what they should be.");
+  out.sample({}, static_cast<std::uint64_t>(agent.failed_peers.size()));
   out.family("sheath_agent_refused_objects", Type::kGauge, "Node objects that are wrong, and not taken.");
   out.sample({}, static_cast<std::uint64_t>(agent.refused.size()));
 }

@@ -48,6 +48,8 @@ Result<UniqueFd> connect_to(const std::filesystem::path& path) {
 std::string report_json(const AgentReport& report) {
   Json refused = Json::array();
   for (const auto& entry : report.refused) refused.push_back({{"where", entry.where}, {"reason", entry.reason}});
+  Json failed = Json::array();
+  for (const auto& entry : report.failed_peers) failed.push_back({{"peer", entry.peer}, {"error", entry.error}});
   return line_of({{"pid", report.pid},
                   {"version", report.version},
                   {"started", report.started},
@@ -66,7 +68,8 @@ std::string report_json(const AgentReport& report) {
                   {"waiting_for_key", report.waiting_for_key},
                   {"waits", report.waits},
                   {"warnings", report.warnings},
-                  {"refused", refused}});
+                  {"refused", refused},
+                  {"failed_peers", failed}});
 }
 
 Result<AgentReport> parse_report(std::string_view text) {
@@ -94,6 +97,8 @@ Result<AgentReport> parse_report(std::string_view text) {
     json.at("warnings").get_to(report.warnings);
     for (const auto& entry : json.at("refused"))
       report.refused.push_back({entry.at("where").get<std::string>(), entry.at("reason").get<std::string>()});
+    for (const auto& entry : json.at("failed_peers"))
+      report.failed_peers.push_back({entry.at("peer").get<std::string>(), entry.at("error").get<std::string>()});
     return report;
   } catch (const Json::exception& error) {
     return fail("the agent's answer cannot be read: " + std::string(error.what()));
@@ -104,6 +109,8 @@ std::vector<std::string> agent_problems(const AgentReport& report) {
   std::vector<std::string> out;
   if (!report.error.empty()) out.push_back("the agent's last round failed: " + report.error);
   if (!report.config_error.empty()) out.push_back("the agent goes by an older configuration: " + report.config_error);
+  for (const auto& entry : report.failed_peers)
+    out.push_back("the agent's last round failed with " + entry.peer + ": " + entry.error);
   for (const auto& entry : report.refused) {
     const bool names_it = entry.reason.starts_with(entry.where);
     out.push_back("not taken: " + (names_it ? "" : entry.where + ": ") + entry.reason);

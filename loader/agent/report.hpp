@@ -13,6 +13,13 @@
 
 namespace sheath::agent {
 
+// A peer that the last round could not bring to what it should be.
+struct FailedPeer {
+  std::string peer;
+  std::string error;
+  bool operator==(const FailedPeer&) const = default;
+};
+
 // What an agent says of itself. Times are seconds since the epoch, 0 is never.
 struct AgentReport {
   int pid = 0;
@@ -20,7 +27,7 @@ struct AgentReport {
   std::int64_t started = 0;
   std::uint64_t rounds = 0;
   std::uint64_t small_rounds = 0;  // those of them that looked at a few changed nodes alone
-  std::uint64_t failures = 0;      // of them
+  std::uint64_t failures = 0;      // of them, as a whole or with a peer
   std::uint64_t steps = 0;         // done, by all rounds together
   std::int64_t last_round = 0;
   std::int64_t last_success = 0;
@@ -34,6 +41,7 @@ struct AgentReport {
   std::vector<std::string> waits;
   std::vector<std::string> warnings;
   std::vector<state::GoodNodes::Refused> refused;
+  std::vector<FailedPeer> failed_peers;
 
   bool operator==(const AgentReport&) const = default;
 };

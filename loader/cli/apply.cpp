@@ -17,6 +17,11 @@ Result<engine::ApplyOptions> read_options(const Invocation& invocation) {
   return options;
 }
 
+ExitCode code_of(const engine::Report& report, bool waited_in_vain) {
+  if (!report.failures.empty()) return kFailed;
+  return waited_in_vain ? kDegraded : kDone;
+}
+
 Result<Outcome> run_apply(const Invocation& invocation) {
   const auto options = read_options(invocation);
   if (!options) return fail(options.error());
@@ -30,7 +35,8 @@ Result<Outcome> run_apply(const Invocation& invocation) {
   if (waited_in_vain && !report->waiting_for_key.empty())
     warn("no key in time from: " + joined(report->waiting_for_key));
   for (const auto& wait : report->waits) warn(wait);
-  return Outcome{report_text(*report, {options->dry_run, invocation.json()}), waited_in_vain ? kDegraded : kDone};
+  for (const auto& failure : report->failures) complain(failure.error);
+  return Outcome{report_text(*report, {options->dry_run, invocation.json()}), code_of(*report, waited_in_vain)};
 }
 
 }  // namespace

@@ -71,5 +71,7 @@ struct Command {
 
 // One line to stderr: "warning: ...".
 void warn(std::string_view text);
+// To stderr: "error: ...", and a line with its hint.
+void complain(const Error& error);
 
 }  // namespace sheath::cli

@@ -69,4 +69,9 @@ void warn(std::string_view text) {
   std::fprintf(stderr, "warning: %.*s\n", static_cast<int>(text.size()), text.data());
 }
 
+void complain(const Error& error) {
+  std::fprintf(stderr, "error: %s\n", error.what().c_str());
+  if (!error.hint().empty()) std::fprintf(stderr, "hint: %s\n", error.hint().c_str());
+}
+
 }  // namespace sheath::cli

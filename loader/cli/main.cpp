@@ -11,8 +11,7 @@ namespace sheath::cli {
 namespace {
 
 int report(const Error& error) {
-  std::fprintf(stderr, "error: %s\n", error.what().c_str());
-  if (!error.hint().empty()) std::fprintf(stderr, "hint: %s\n", error.hint().c_str());
+  complain(error);
   return error.kind() == ErrorKind::kMisuse ? kMisuse : kFailed;
 }
 

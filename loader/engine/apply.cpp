@@ -241,6 +241,15 @@ Report report_of(const Situation& now, plan::Desired&& desired) {
   return report;
 }
 
+Result<> run(Executor& executor, const Cuts& cuts, Report& report) {
+  if (auto done = executor.run(report.plan, report.names, cuts, report.steps_done); !done) return done;
+  report.failures = executor.failures();
+  if (report.failures.empty()) return {};
+  report.settled = false;
+  report.again = false;  // who is to try again decides when
+  return {};
+}
+
 // Once around: look, plan, do. `steps_done` counts on.
 Result<Report> go_round(Session& session, std::size_t steps_done) {
   if (session.kept != nullptr) session.kept->memory.reset();
@@ -255,7 +264,7 @@ Result<Report> go_round(Session& session, std::size_t steps_done) {
   report.steps_done = steps_done;
   if (session.dry_run) return report;
   Executor executor(session.socket, session.config, now->secrets());
-  auto done = executor.run(report.plan, report.names, *cuts, report.steps_done);
+  auto done = run(executor, *cuts, report);
   if (!done) return fail(std::move(done.error()));
   if (memory && report.settled && !report.again) session.kept->memory = std::move(memory);
   return report;
@@ -281,8 +290,7 @@ Result<std::optional<Report>> go_small_round(Session& session, const std::set<st
   report.waits = few->desired.waits;
   report.settled = report.waiting_for_key.empty() && report.waits.empty();
   Executor executor(session.socket, session.config);
-  if (auto done = executor.run(report.plan, report.names, *cuts, report.steps_done); !done)
-    return fail(std::move(done.error()));
+  if (auto done = run(executor, *cuts, report); !done) return fail(std::move(done.error()));
   if (!report.settled) return report;
   remember(*few, *known);
   memory = std::move(known);
@@ -307,6 +315,7 @@ void add_round(Report&& round, Report& into) {
   into.waiting_for_key = std::move(round.waiting_for_key);
   into.waits = std::move(round.waits);
   into.settled = round.settled;
+  into.failures = std::move(round.failures);
   into.warnings = std::move(round.warnings);
 }
 
@@ -342,7 +351,7 @@ Result<Report> apply(const state::Config& config, const ApplyOptions& options) {
 
   const auto deadline = std::chrono::steady_clock::now() + options.wait;
   auto report = apply_locked(*session);
-  while (report && !report->settled && std::chrono::steady_clock::now() < deadline) {
+  while (report && !report->settled && report->failures.empty() && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(kPollInterval);
     auto round = apply_locked(*session, report->steps_done);
     if (!round) return round;
@@ -386,8 +395,9 @@ Result<Report> unload(const state::Config& config, bool dry_run) {
   Report report;
   report.plan = plan::make_unload_plan(seen->actual);
   if (dry_run) return report;
-  auto done = Executor(session->socket, config).run(report.plan, report.names, {}, report.steps_done);
-  if (!done) return fail(std::move(done.error()));
+  Executor executor(session->socket, config);
+  if (auto done = run(executor, {}, report); !done) return fail(std::move(done.error()));
+  if (!report.failures.empty()) return fail(std::move(report.failures.front().error));
   ProcessLock::remove_stale(config.paths.run);
   lock->remove_file();
   return report;

@@ -45,7 +45,7 @@ Result<bool> close_if_bare(const state::Config& config) {
   const auto seen = observe(*socket, {config.paths.bpffs, config.paths.run, {}});
   if (!seen) return fail(seen.error());
   if (seen->actual.pins != plan::Pins::kNone || !seen->attached.empty()) return false;
-  const auto plan = closing_plan(*socket, config, seen->actual);
+  auto plan = closing_plan(*socket, config, seen->actual);
   if (!plan) return fail(plan.error());
   std::size_t done = 0;
   if (auto ran = Executor(*socket, config).run(*plan, {}, {}, done); !ran) return fail(std::move(ran.error()));

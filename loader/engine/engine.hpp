@@ -39,6 +39,12 @@ struct ApplyOptions {
   std::optional<std::set<std::string>> changed_files = std::nullopt;
 };
 
+// A peer that is not as it should be, since a step about it failed; the others' steps were done.
+struct PeerFailure {
+  std::string peer;
+  Error error;
+};
+
 struct Report {
   plan::Plan plan;    // empty: nothing had to change. With `wait`, all rounds one after the other
   plan::Names names;  // for plan::describe
@@ -48,15 +54,17 @@ struct Report {
   bool settled = true;                       // nothing is on its way
   bool again = false;                        // another round is due at once
   bool of_few = false;                       // it looked at a few nodes alone: says nothing of the others
+  std::vector<PeerFailure> failures;
   std::vector<std::string> warnings;
 };
 
 // Whatever is wrong with configuration, node objects, devices, privileges or kernel is found before the first change.
-// A step that fails ends it, with the step in the error; what was done stays, and the next apply goes on from there.
+// A step that fails ends it, with the step in the error; what was done stays, and the next apply goes on from there. If
+// it is about one peer, the others' steps are done, and the peer is in the report's `failures`.
 //
-// Test hooks of the environment: SHEATH_KILL_AT=n kills this process (SIGKILL) before step n, SHEATH_FAIL_AT=n makes it
-// fail there, SHEATH_SLOW_AT=n makes it sleep for three seconds; n counts from 0, the number of steps means after the
-// last.
+// Test hooks of the environment: SHEATH_KILL_AT=n kills this process (SIGKILL) before step n, SHEATH_FAIL_AT=n makes
+// that step fail, SHEATH_SLOW_AT=n sleeps for three seconds before it; n counts from 0, the number of steps means after
+// the last.
 Result<Report> apply(const state::Config& config, const ApplyOptions& options);
 
 // For who cannot apply yet, and keeps trying: where nothing of ours is on the node, strict mode drops what pods send to

@@ -6,9 +6,12 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "loader/bpf/pinned_maps.hpp"
+#include "loader/engine/engine.hpp"
 #include "loader/engine/ipsec_material.hpp"
+#include "loader/netlink/probe.hpp"
 #include "loader/netlink/socket.hpp"
 #include "loader/netlink/wireguard.hpp"
 #include "loader/netlink/xfrm.hpp"
@@ -17,11 +20,11 @@
 
 namespace sheath::engine {
 
-// Where a plan is to be cut, for tests: before the step of that number, from 0.
+// Where a plan is to be cut, for tests: at the step of that number, from 0.
 struct Cuts {
-  std::optional<std::size_t> kill_at;  // SIGKILL to this process
-  std::optional<std::size_t> fail_at;
-  std::optional<std::size_t> slow_at;  // sleeps for kSlowness
+  std::optional<std::size_t> kill_at;  // before it: SIGKILL to this process
+  std::optional<std::size_t> fail_at;  // in its place
+  std::optional<std::size_t> slow_at;  // before it: sleeps for kSlowness
 };
 
 inline constexpr std::chrono::seconds kSlowness{3};
@@ -37,9 +40,13 @@ class Executor {
   Executor(netlink::Socket& socket, const state::Config& config, const IpsecMaterial* ipsec = nullptr)
       : socket_(socket), config_(config), ipsec_(ipsec) {}
 
-  // Stops at the first step that fails: "step 4 of 12, attach uplink_egress to eth0 (strict, fenced): …". `done` counts
-  // on with each step that is done, also then; the cuts count with it.
-  Result<> run(const plan::Plan& plan, const plan::Names& names, const Cuts& cuts, std::size_t& done);
+  // Stops at the first step that fails and is not about one peer: "step 4 of 12, attach uplink_egress to eth0 (strict,
+  // fenced): …". Where a step about a peer fails, the rest of this peer's is left out and all others' are done; with
+  // many of them it stops, too. `plan` becomes what was done. `done` counts on with each step that is done, also when
+  // it stops; the cuts count with it.
+  Result<> run(plan::Plan& plan, const plan::Names& names, const Cuts& cuts, std::size_t& done);
+  // Of the last run.
+  const std::vector<PeerFailure>& failures() const { return failures_; }
 
   Result<> operator()(const plan::Fence& step);
   Result<> operator()(const plan::CreateMaps& step);
@@ -92,6 +99,8 @@ class Executor {
   Result<> operator()(const plan::RemoveSessions& step);
 
  private:
+  void spare(plan::Step& step, const plan::Names& names) const;
+  bool has_failed(const std::optional<std::string>& peer) const;
   Result<netlink::Xfrm*> xfrm();
   Result<const keys::Session*> session(std::uint8_t generation) const;
   Result<bpf::PinnedMaps*> maps();
@@ -105,6 +114,8 @@ class Executor {
   std::optional<bpf::PinnedMaps> maps_;           // opened when first used
   std::optional<netlink::WireGuard> wireguard_;   // the same
   std::optional<netlink::Xfrm> xfrm_;             // the same
+  std::optional<netlink::PacketSocket> packets_;  // the same
+  std::vector<PeerFailure> failures_;
   std::map<std::string, std::uint32_t> devices_;  // ifindexes of our devices, as they were looked up
 };
 

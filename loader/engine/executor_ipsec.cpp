@@ -122,11 +122,16 @@ Result<> Executor::operator()(const plan::DropPolicies& step) {
 Result<> Executor::operator()(const plan::SendProbes& step) {
   const auto ifindex = device(step.device);
   if (!ifindex) return fail(ifindex.error());
+  if (!packets_) {
+    auto opened = netlink::PacketSocket::open();
+    if (!opened) return fail(std::move(opened.error()));
+    packets_ = std::move(*opened);
+  }
   for (const auto& probe : step.probes) {
     const auto packet = netlink::probe_packet(probe.source, probe.destination, probe.uses);
     const auto mark = sheath_tx_mark(probe.node_id, probe.generation);
     // A probe that is lost is sent again; the next one may find room, or the route that this one had not.
-    (void)netlink::send_packet(*ifindex, mark, packet);
+    (void)packets_->send(*ifindex, mark, packet);
   }
   return {};
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
@@ -7,6 +8,7 @@
 #include <thread>
 
 #include "loader/engine/executor.hpp"
+#include "loader/plan/concern.hpp"
 #include "loader/plan/describe.hpp"
 
 namespace sheath::engine {
@@ -24,11 +26,17 @@ Result<std::optional<std::size_t>> number_from(const char* variable) {
   return value;
 }
 
-Result<> cut(const Cuts& cuts, std::size_t step) {
+// More peers than these do not fail for a reason of their own.
+constexpr std::size_t kMaxFailedPeers = 16;
+
+void cut(const Cuts& cuts, std::size_t step) {
   if (cuts.kill_at == step) std::raise(SIGKILL);
   if (cuts.slow_at == step) std::this_thread::sleep_for(kSlowness);
-  if (cuts.fail_at == step) return fail("cut before step " + std::to_string(step) + " by SHEATH_FAIL_AT");
-  return {};
+}
+
+std::string place_of(std::size_t index, const plan::Plan& plan, const plan::Names& names) {
+  return "step " + std::to_string(index + 1) + " of " + std::to_string(plan.size()) + ", " +
+         plan::describe(plan[index], names).text;
 }
 
 }  // namespace
@@ -43,18 +51,44 @@ Result<Cuts> cuts_from_environment() {
   return Cuts{*kill_at, *fail_at, *slow_at};
 }
 
-Result<> Executor::run(const plan::Plan& plan, const plan::Names& names, const Cuts& cuts, std::size_t& done) {
+// Takes the peers that failed out of steps about several. What is recorded is taken for used, and a state that is not
+// there was not; and a probe that no policy takes comes back as an ICMP error.
+void Executor::spare(plan::Step& step, const plan::Names& names) const {
+  if (auto* record = std::get_if<plan::RecordPairs>(&step)) {
+    std::erase_if(record->sessions, [&](const auto& entry) { return has_failed(entry.first); });
+  } else if (auto* send = std::get_if<plan::SendProbes>(&step)) {
+    std::erase_if(send->probes, [&](const auto& probe) { return has_failed(plan::name_of(probe.node_id, names)); });
+  }
+}
+
+bool Executor::has_failed(const std::optional<std::string>& peer) const {
+  return peer && std::ranges::find(failures_, *peer, &PeerFailure::peer) != failures_.end();
+}
+
+Result<> Executor::run(plan::Plan& plan, const plan::Names& names, const Cuts& cuts, std::size_t& done) {
+  plan::Plan finished;
+  finished.reserve(plan.size());
+  failures_.clear();
   const std::size_t before = done;
-  for (const auto& step : plan) {
-    if (auto go_on = cut(cuts, done); !go_on) return go_on;
-    if (auto result = std::visit(*this, step); !result) {
-      return fail(std::move(result.error())
-                      .context("step " + std::to_string(done - before + 1) + " of " + std::to_string(plan.size()) +
-                               ", " + plan::describe(step, names).text));
+  for (std::size_t i = 0; i < plan.size(); ++i) {
+    cut(cuts, before + i);
+    const auto peer = plan::peer_of(plan[i], names);
+    if (has_failed(peer)) continue;
+    if (!failures_.empty()) spare(plan[i], names);
+    auto result = cuts.fail_at == before + i ? fail("made to fail by SHEATH_FAIL_AT") : std::visit(*this, plan[i]);
+    if (!result) {
+      auto error = std::move(result.error()).context(place_of(i, plan, names));
+      if (!peer || failures_.size() == kMaxFailedPeers) return fail(std::move(error));
+      failures_.push_back({*peer, std::move(error)});
+      continue;
     }
     ++done;
+    finished.push_back(std::move(plan[i]));
   }
-  return cut(cuts, done);
+  cut(cuts, before + plan.size());
+  if (cuts.fail_at == before + plan.size()) return fail("made to fail by SHEATH_FAIL_AT");
+  plan = std::move(finished);
+  return {};
 }
 
 }  // namespace sheath::engine

@@ -15,7 +15,6 @@
 #include <optional>
 #include <string>
 
-#include "loader/base/unique_fd.hpp"
 #include "loader/netlink/wire_address.hpp"
 
 namespace sheath::netlink {
@@ -84,23 +83,24 @@ std::optional<std::uint16_t> ether_type(Bytes packet) {
   return std::nullopt;
 }
 
-Result<> send(std::uint32_t ifindex, std::uint32_t mark, std::uint16_t type, Bytes packet) {
-  // Protocol 0: it sends and gets nothing.
-  const UniqueFd fd(socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!fd) return fail(Error::system("open packet socket", errno));
-  if (setsockopt(fd.get(), SOL_SOCKET, SO_MARK, &mark, sizeof mark) != 0) {
-    return fail(Error::system("set the mark", errno));
-  }
+Result<> send_as(int fd, std::uint32_t ifindex, std::uint16_t type, Bytes packet) {
   sockaddr_ll device{};
   device.sll_family = AF_PACKET;
   device.sll_protocol = htons(type);
   device.sll_ifindex = static_cast<int>(ifindex);
   ssize_t sent = 0;
   do {
-    sent = sendto(fd.get(), packet.data(), packet.size(), 0, reinterpret_cast<sockaddr*>(&device), sizeof device);
+    sent = sendto(fd, packet.data(), packet.size(), 0, reinterpret_cast<sockaddr*>(&device), sizeof device);
   } while (sent < 0 && errno == EINTR);
   if (sent < 0) return fail(Error::system(errno));
   return {};
+}
+
+Result<> send_marked(int fd, std::uint32_t ifindex, std::uint32_t mark, Bytes packet) {
+  const auto type = ether_type(packet);
+  if (!type) return fail("it is neither IPv4 nor IPv6");
+  if (setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) != 0) return fail(Error::system("set the mark", errno));
+  return send_as(fd, ifindex, *type, packet);
 }
 
 }  // namespace
@@ -116,9 +116,15 @@ std::vector<std::uint8_t> ip_packet(const IpAddress& source, const IpAddress& de
   return packet_of(ipv6_header(source, destination, payload.size()), payload);
 }
 
-Result<> send_packet(std::uint32_t ifindex, std::uint32_t mark, Bytes packet) {
-  const auto type = ether_type(packet);
-  auto done = type ? send(ifindex, mark, *type, packet) : fail("it is neither IPv4 nor IPv6");
+Result<PacketSocket> PacketSocket::open() {
+  // Protocol 0: it sends and gets nothing.
+  UniqueFd fd(socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) return fail(Error::system("open packet socket", errno));
+  return PacketSocket(std::move(fd));
+}
+
+Result<> PacketSocket::send(std::uint32_t ifindex, std::uint32_t mark, Bytes packet) {
+  auto done = send_marked(fd_.get(), ifindex, mark, packet);
   if (!done) return fail(std::move(done.error()).context("send a packet out of link " + std::to_string(ifindex)));
   return {};
 }

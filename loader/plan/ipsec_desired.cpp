@@ -5,6 +5,7 @@
 
 #include "loader/keys/session.hpp"
 #include "loader/plan/ipsec_plan.hpp"
+#include "loader/plan/ipsec_seen.hpp"
 #include "maps/marks.h"
 
 namespace sheath::plan {
@@ -57,7 +58,7 @@ void add_departed(const IpsecActual& actual, Ipsec& ipsec) {
 class ViewBuilder {
  public:
   ViewBuilder(const IpsecInputs& inputs, const IpsecActual& actual, const Maps& maps, const Ipsec& ipsec)
-      : inputs_(inputs), actual_(actual), maps_(maps), ipsec_(ipsec) {}
+      : inputs_(inputs), actual_(actual), seen_(actual), maps_(maps), ipsec_(ipsec) {}
 
   PeerView view_of(const std::string& name, const IpsecPeer& peer) const {
     PeerView view;
@@ -79,13 +80,13 @@ class ViewBuilder {
 
  private:
   void add_states(const std::string& name, const IpsecPeer& peer, PeerView& view) const {
-    for (const auto& seen : actual_.states) {
-      if (seen.state.node_id != peer.node_id) continue;
-      const bool transmit = seen.state.use == StateUse::kTransmit;
-      InstalledState state{seen.state.generation, seen.state.spi >> kTagShift, session_behind(name, peer, seen)};
+    for (const auto* seen : seen_.states(peer.node_id)) {
+      const auto& [use, node_id, generation, ends, spi] = seen->state;
+      const bool transmit = use == StateUse::kTransmit;
+      InstalledState state{generation, spi >> kTagShift, session_behind(name, peer, *seen)};
       (transmit ? view.transmit : view.receive).push_back(state);
-      view.moved = view.moved || (peer.ends && seen.state.ends != *peer.ends && seen.state.ends.own == peer.ends->own);
-      view.sequence_high = view.sequence_high || (transmit && seen.sequence >= kSequenceHigh);
+      view.moved = view.moved || (peer.ends && ends != *peer.ends && ends.own == peer.ends->own);
+      view.sequence_high = view.sequence_high || (transmit && seen->sequence >= kSequenceHigh);
     }
   }
 
@@ -105,12 +106,11 @@ class ViewBuilder {
 
   void add_policies(const std::string& name, const IpsecPeer& peer, PeerView& view) const {
     std::set<std::uint8_t> generations;
-    for (const auto& policy : actual_.policies) {
-      if (policy.node_id == peer.node_id) generations.insert(policy.generation);
-    }
+    for (const auto* policy : seen_.policies(peer.node_id)) generations.insert(policy->generation);
     for (const auto generation : generations) {
       const auto wanted = policies_of(ipsec_, name, generation);
-      const bool complete = !wanted.empty() && std::ranges::includes(actual_.policies, wanted);
+      const auto is_there = [&](const EspPolicy& policy) { return actual_.policies.contains(policy); };
+      const bool complete = !wanted.empty() && std::ranges::all_of(wanted, is_there);
       view.policies.push_back({generation, complete});
     }
   }
@@ -125,6 +125,7 @@ class ViewBuilder {
 
   const IpsecInputs& inputs_;
   const IpsecActual& actual_;
+  SeenByPeer seen_;
   const Maps& maps_;
   const Ipsec& ipsec_;
 };

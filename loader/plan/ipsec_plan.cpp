@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "loader/keys/session.hpp"
+#include "loader/plan/ipsec_seen.hpp"
 #include "maps/marks.h"
 
 namespace sheath::plan {
@@ -15,7 +16,7 @@ constexpr std::chrono::milliseconds kReorderAllowance{2000};
 class Moves {
  public:
   Moves(const Ipsec& desired, const IpsecActual& actual, Maps& maps, Plan& plan)
-      : desired_(desired), actual_(actual), maps_(maps), plan_(plan) {}
+      : desired_(desired), seen_(actual), maps_(maps), plan_(plan) {}
 
   void add(const std::vector<RotationStep>& steps) {
     for (const auto& step : steps) {
@@ -82,18 +83,16 @@ class Moves {
 
   void drop_policies(const IpsecPeer& peer, std::uint8_t generation) {
     DropPolicies step;
-    for (const auto& policy : actual_.policies) {
-      if (policy.node_id == peer.node_id && policy.generation == generation) step.policies.insert(policy);
+    for (const auto* policy : seen_.policies(peer.node_id)) {
+      if (policy->generation == generation) step.policies.insert(*policy);
     }
     if (!step.policies.empty()) plan_.emplace_back(std::move(step));
   }
 
   void drop_states(const IpsecPeer& peer, StateUse use, std::uint8_t generation) {
-    for (const auto& seen : actual_.states) {
-      const auto& state = seen.state;
-      if (state.use == use && state.node_id == peer.node_id && state.generation == generation) {
-        plan_.emplace_back(DropState{state});
-      }
+    for (const auto* seen : seen_.states(peer.node_id)) {
+      const auto& state = seen->state;
+      if (state.use == use && state.generation == generation) plan_.emplace_back(DropState{state});
     }
   }
 
@@ -129,7 +128,7 @@ class Moves {
   }
 
   const Ipsec& desired_;
-  const IpsecActual& actual_;
+  SeenByPeer seen_;
   Maps& maps_;
   Plan& plan_;
   SendProbes probes_;
@@ -138,11 +137,11 @@ class Moves {
 // Of generations that stay: what was for pod CIDRs that one of the two no longer has.
 void drop_strays(const Ipsec& desired, const IpsecActual& actual, Plan& plan) {
   DropPolicies step;
+  const SeenByPeer seen(actual);
   for (const auto& [name, peer] : desired.peers) {
-    for (const auto& policy : actual.policies) {
-      if (policy.node_id != peer.node_id) continue;
-      const auto& selectors = peer.selectors;
-      if (!selectors.empty() && !selectors.contains({policy.source, policy.destination})) step.policies.insert(policy);
+    if (peer.selectors.empty()) continue;
+    for (const auto* policy : seen.policies(peer.node_id)) {
+      if (!peer.selectors.contains({policy->source, policy->destination})) step.policies.insert(*policy);
     }
   }
   if (!step.policies.empty()) plan.emplace_back(std::move(step));

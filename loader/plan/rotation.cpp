@@ -61,6 +61,7 @@ class ViewFacts {
     for (const auto& session : view.sessions) {
       if (&session != newest_) older_ = &session;
     }
+    index_spis();
   }
 
   const RotationView& view() const { return view_; }
@@ -113,21 +114,16 @@ class ViewFacts {
     return peer.moved && generation != 0 && recorded(peer, generation) && !intact(peer, generation);
   }
 
-  // Nodes other than `but` with a smaller name than it that have its SPI. The kernel finds a state by SPI, so only one
-  // of them can be received; all agree on the smaller name.
-  bool loses_tag(const std::string& but, Generation generation, std::uint32_t tag) const {
-    return std::ranges::any_of(view_.peers, [&](const auto& entry) {
-      const auto* session = find(entry.second.sessions, generation);
-      return entry.first < but && session != nullptr && session->tag == tag;
-    });
+  // A node with a smaller name than it has this SPI. The kernel finds a state by SPI, so only one of them can be
+  // received; all agree on the smaller name.
+  bool loses_tag(const std::string& name, Generation generation, std::uint32_t tag) const {
+    const auto first = first_with_tag_.find({generation, tag});
+    return first != first_with_tag_.end() && *first->second < name;
   }
   // The SPI is still held by another peer's state: that one has to go first.
   bool occupied(const std::string& name, Generation generation, std::uint32_t tag) const {
-    return std::ranges::any_of(view_.peers, [&](const auto& entry) {
-      return entry.first != name && std::ranges::any_of(entry.second.receive, [&](const InstalledState& state) {
-               return state.generation == generation && state.tag == tag;
-             });
-    });
+    const auto [first, last] = receivers_.equal_range({generation, tag});
+    return std::any_of(first, last, [&](const auto& entry) { return *entry.second != name; });
   }
   bool blocked(const std::string& name, const PeerView& peer, Generation generation) const {
     const auto* session = find(peer.sessions, generation);
@@ -136,9 +132,20 @@ class ViewFacts {
   }
 
  private:
+  using Spi = std::pair<Generation, std::uint32_t>;
+
+  void index_spis() {
+    for (const auto& [name, peer] : view_.peers) {  // in the order of their names
+      for (const auto& session : peer.sessions) first_with_tag_.try_emplace({session.generation, session.tag}, &name);
+      for (const auto& state : peer.receive) receivers_.emplace(Spi{state.generation, state.tag}, &name);
+    }
+  }
+
   const RotationView& view_;
   const OwnSession* newest_ = nullptr;
   const OwnSession* older_ = nullptr;
+  std::map<Spi, const std::string*> first_with_tag_;  // whose session, by what is published
+  std::multimap<Spi, const std::string*> receivers_;  // whose states
 };
 
 // --- drawing -------------------------------------------------------------------------------------------------------

@@ -13,11 +13,28 @@ std::set<Cidr> difference(const std::set<Cidr>& left, const std::set<Cidr>& righ
   return out;
 }
 
-std::set<Cidr> all_allowed_ips(const TunnelPeers& peers) {
-  std::vector<Cidr> all;
-  for (const auto& [key, peer] : peers) all.insert(all.end(), peer.allowed_ips.begin(), peer.allowed_ips.end());
-  return {all.begin(), all.end()};
-}
+// Allowed IPs that nobody is to have any more; what another peer has by now is gone from its old one already.
+class Unwanted {
+ public:
+  explicit Unwanted(const TunnelPeers& wanted) : wanted_(wanted) {}
+
+  std::set<Cidr> of(const keys::PublicKey& key, const std::set<Cidr>& allowed_ips) {
+    auto out = difference(allowed_ips, wanted_.at(key).allowed_ips);
+    if (!out.empty()) std::erase_if(out, [this](const Cidr& cidr) { return all().contains(cidr); });
+    return out;
+  }
+
+ private:
+  // Collected when it is asked for: mostly no peer loses anything.
+  const std::set<Cidr>& all() {
+    if (!all_.empty() || wanted_.empty()) return all_;
+    for (const auto& [key, peer] : wanted_) all_.insert(peer.allowed_ips.begin(), peer.allowed_ips.end());
+    return all_;
+  }
+
+  const TunnelPeers& wanted_;
+  std::set<Cidr> all_;
+};
 
 void plan_new_peer(const Tunnel& tunnel, const keys::PublicKey& key, const TunnelPeer& peer, Plan& plan) {
   SetTunnelPeer step{tunnel.name, key, peer.endpoint, std::nullopt, peer.allowed_ips, true};
@@ -62,12 +79,11 @@ void plan_tunnel_additions(const Tunnel& desired, const std::optional<Tunnel>& a
 
 void plan_tunnel_removals(const Tunnel& desired, const std::optional<Tunnel>& actual, Plan& plan) {
   if (!actual) return;
-  // What another peer has by now is gone from its old one already.
-  const auto wanted = all_allowed_ips(desired.peers);
+  Unwanted unwanted(desired.peers);
   for (const auto& [key, peer] : actual->peers) {
     if (!desired.peers.contains(key)) {
       plan.emplace_back(RemoveTunnelPeer{desired.name, key});
-    } else if (auto gone = difference(peer.allowed_ips, wanted); !gone.empty()) {
+    } else if (auto gone = unwanted.of(key, peer.allowed_ips); !gone.empty()) {
       plan.emplace_back(DropAllowedIps{desired.name, key, std::move(gone)});
     }
   }

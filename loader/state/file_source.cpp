@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <system_error>
 
 #include "loader/base/file.hpp"
@@ -87,22 +88,11 @@ Result<std::vector<NodeObject>> read_all(const std::vector<fs::path>& files) {
   return out;
 }
 
-// Another one after each change of the file's content or of what the name stands for; empty when it cannot be told.
-std::string stamp_of(const fs::path& path) {
-  struct stat file{};
-  if (stat(path.c_str(), &file) != 0) return {};
-  const auto time = [](const timespec& moment) {
-    return std::to_string(moment.tv_sec) + "." + std::to_string(moment.tv_nsec);
-  };
-  return std::to_string(file.st_dev) + " " + std::to_string(file.st_ino) + " " + std::to_string(file.st_size) + " " +
-         time(file.st_mtim) + " " + time(file.st_ctim);
-}
-
 NodeFile read_tolerantly(const fs::path& path) {
   NodeFile out{path.string(), {}, {}, std::nullopt};
   auto objects = read_one(path, &out.bad);
   if (objects) {
-    out.objects = std::move(*objects);
+    for (auto& object : *objects) out.objects.push_back(std::make_shared<const NodeObject>(std::move(object)));
     return out;
   }
   out.bad.clear();
@@ -115,7 +105,9 @@ NodeFile read_tolerantly(const fs::path& path) {
 Result<std::vector<NodeFile>> FileSource::read_each() {
   const auto files = list(folder_);
   if (!files) return fail(files.error());
-  std::erase_if(known_, [&](const auto& entry) { return !std::ranges::binary_search(*files, entry.first); });
+  std::set<std::string> names;
+  for (const auto& path : *files) names.insert(path.native());
+  std::erase_if(known_, [&](const auto& entry) { return !names.contains(entry.first); });
   std::vector<NodeFile> out;
   for (const auto& path : *files) {
     if (auto file = look_at(path)) out.push_back(std::move(*file));
@@ -134,14 +126,26 @@ std::optional<std::vector<ChangedFile>> FileSource::read_again(const std::set<st
   return out;
 }
 
+std::optional<FileSource::Stamp> FileSource::stamp_of(const fs::path& path) {
+  struct stat file{};
+  if (stat(path.c_str(), &file) != 0) return std::nullopt;
+  return Stamp{static_cast<std::int64_t>(file.st_dev),
+               static_cast<std::int64_t>(file.st_ino),
+               file.st_size,
+               file.st_mtim.tv_sec,
+               file.st_mtim.tv_nsec,
+               file.st_ctim.tv_sec,
+               file.st_ctim.tv_nsec};
+}
+
 std::optional<NodeFile> FileSource::look_at(const fs::path& path) {
   // Taken first: what is written while it is read makes another one.
-  auto stamp = stamp_of(path);
-  const auto known = known_.find(path);
-  if (known != known_.end() && !stamp.empty() && known->second.stamp == stamp) return known->second.file;
+  const auto stamp = stamp_of(path);
+  const auto known = known_.find(path.native());
+  if (known != known_.end() && known->second.stamp == stamp) return known->second.file;
   auto file = read_tolerantly(path);
-  known_.erase(path);
-  if (!file.unreadable) known_.emplace(path, Known{std::move(stamp), file});
+  known_.erase(path.native());
+  if (!file.unreadable && stamp) known_.emplace(path.native(), Known{*stamp, file});
   if (file.unreadable && file.unreadable->error_number() == ENOENT) return std::nullopt;
   return file;
 }

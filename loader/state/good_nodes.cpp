@@ -7,11 +7,15 @@
 namespace sheath::state {
 namespace {
 
-std::vector<NodeObject> listed(const std::map<std::string, NodeObject>& objects) {
+std::vector<NodeObject> listed(const std::map<std::string, SharedObject>& objects) {
   std::vector<NodeObject> out;
   out.reserve(objects.size());
-  for (const auto& [where, object] : objects) out.push_back(object);
+  for (const auto& [where, object] : objects) out.push_back(*object);
   return out;
+}
+
+bool same(const SharedObject& left, const SharedObject& right) {
+  return left == right || (left && right && *left == *right);
 }
 
 // More of them are no swap of a few nodes, and each is a look at the whole cluster.
@@ -19,7 +23,7 @@ constexpr std::size_t kFewRefusals = 16;
 
 // What a source hands out, by place; and the places that stay as they are since nobody can say what is there now.
 struct Found {
-  std::map<std::string, const NodeObject*> objects;
+  std::map<std::string, SharedObject> objects;
   std::set<std::string> unknown;           // objects
   std::vector<std::string> unknown_files;  // all objects of these
   std::vector<GoodNodes::Refused> refused;
@@ -43,9 +47,9 @@ Found sort_out(const std::vector<NodeFile>& files) {
     }
     for (const auto& object : file.objects) {
       // A second one under the same name in the same file: the check will find it, and name both.
-      auto where = object.where;
+      auto where = object->where;
       while (out.objects.contains(where)) where += " (again)";
-      out.objects.emplace(std::move(where), &object);
+      out.objects.emplace(std::move(where), object);
     }
   }
   return out;
@@ -58,7 +62,7 @@ void GoodNodes::apply(std::span<const Change> changes, Objects& objects) const {
     if (change.object == nullptr) {
       objects.erase(change.where);
     } else {
-      objects.insert_or_assign(change.where, *change.object);
+      objects.insert_or_assign(change.where, change.object);
     }
   }
 }
@@ -107,14 +111,14 @@ Result<std::vector<NodeObject>> GoodNodes::read(NodeSource& source, const Check&
   }
   for (const auto& [where, object] : found.objects) {
     const auto known = good_.find(where);
-    if (known == good_.end() || known->second != *object) changes.push_back({where, object});
+    if (known == good_.end() || !same(known->second, object)) changes.push_back({where, object});
   }
   auto refused = take(changes, check);
   take_together(refused, check);
   refused_ = std::move(found.refused);
   for (const auto& [change, error] : refused) refused_.push_back({change.where, error.what()});
-  places_.clear();
-  for (const auto& [where, object] : good_) places_[object.node.name].insert(where);
+  by_node_.clear();
+  for (const auto& [where, object] : good_) by_node_.emplace(object->node.name, object.get());
   return listed(good_);
 }
 
@@ -124,53 +128,57 @@ std::optional<GoodNodes::Update> GoodNodes::compare(std::span<const ChangedFile>
   for (const auto& file : files) {
     const auto prefix = file.name + ": ";
     for (auto it = good_.lower_bound(prefix); it != good_.end() && it->first.starts_with(prefix); ++it) {
-      out.changes.emplace(it->first, std::nullopt);
+      out.changes.emplace(it->first, nullptr);
     }
     if (!file.now) continue;
     if (file.now->unreadable || !file.now->bad.empty()) return std::nullopt;
     std::set<std::string> places;
     for (const auto& object : file.now->objects) {
-      if (!places.insert(object.where).second) return std::nullopt;
-      out.changes.insert_or_assign(object.where, object);
+      if (!places.insert(object->where).second) return std::nullopt;
+      out.changes.insert_or_assign(object->where, object);
     }
   }
   std::erase_if(out.changes, [&](const auto& change) {
     const auto known = good_.find(change.first);
-    return known != good_.end() && change.second == known->second;
+    return known != good_.end() && same(change.second, known->second);
   });
   for (const auto& [where, object] : out.changes) {
     if (object) out.nodes.insert(object->node.name);
-    if (const auto known = good_.find(where); known != good_.end()) out.nodes.insert(known->second.node.name);
+    if (const auto known = good_.find(where); known != good_.end()) out.nodes.insert(known->second->node.name);
   }
   return out;
 }
 
 std::vector<NodeObject> GoodNodes::objects_of(const std::string& node, const Update& update) const {
-  std::map<std::string, const NodeObject*> objects;
-  if (const auto places = places_.find(node); places != places_.end()) {
-    for (const auto& where : places->second) objects[where] = &good_.at(where);
+  std::map<std::string_view, const NodeObject*> objects;
+  for (auto it = by_node_.lower_bound({node, nullptr}); it != by_node_.end() && it->first == node; ++it) {
+    objects[it->second->where] = it->second;
   }
   for (const auto& [where, object] : update.changes) {
     objects.erase(where);
-    if (object && object->node.name == node) objects[where] = &*object;
+    if (object && object->node.name == node) objects[where] = object.get();
   }
   std::vector<NodeObject> out;
   for (const auto& [where, object] : objects) out.push_back(*object);
   return out;
 }
 
+void GoodNodes::add(const std::string& where, const SharedObject& object) {
+  good_.emplace(where, object);
+  by_node_.emplace(object->node.name, object.get());
+}
+
+void GoodNodes::remove(const std::string& where) {
+  const auto known = good_.find(where);
+  if (known == good_.end()) return;
+  by_node_.erase({known->second->node.name, known->second.get()});
+  good_.erase(known);
+}
+
 void GoodNodes::take(const Update& update) {
   for (const auto& [where, object] : update.changes) {
-    const auto known = good_.find(where);
-    if (known != good_.end()) {
-      const auto places = places_.find(known->second.node.name);
-      places->second.erase(where);
-      if (places->second.empty()) places_.erase(places);
-      good_.erase(known);
-    }
-    if (!object) continue;
-    good_.emplace(where, *object);
-    places_[object->node.name].insert(where);
+    remove(where);
+    if (object) add(where, object);
   }
 }
 

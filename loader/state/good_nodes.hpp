@@ -7,6 +7,8 @@
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "loader/base/result.hpp"
@@ -36,8 +38,8 @@ class GoodNodes {
   // What is different in these files, where all of it can be read and nothing is refused at present; nullopt where one
   // has to look at everything. Changes nothing.
   struct Update {
-    std::map<std::string, std::optional<NodeObject>> changes;  // by place; nothing: the object is gone
-    std::set<std::string> nodes;                               // that they are about
+    std::map<std::string, SharedObject> changes;  // by place; null: the object is gone
+    std::set<std::string> nodes;                  // that they are about
   };
   std::optional<Update> compare(std::span<const ChangedFile> files) const;
   // All that is said about a node once the update is taken.
@@ -49,11 +51,11 @@ class GoodNodes {
   const std::vector<Refused>& refused() const { return refused_; }
 
  private:
-  using Objects = std::map<std::string, NodeObject>;  // by place
-  // Nothing: the object is gone.
+  using Objects = std::map<std::string, SharedObject>;  // by place
+  // Null: the object is gone.
   struct Change {
     std::string where;
-    const NodeObject* object;
+    SharedObject object;
   };
   using Changes = std::vector<Change>;
   using Refusals = std::vector<std::pair<Change, Error>>;
@@ -64,8 +66,11 @@ class GoodNodes {
   // Some are good together only, such as those of nodes that swap their pod CIDRs: takes all but the one that is not.
   void take_together(Refusals& refused, const Check& check);
 
+  void add(const std::string& where, const SharedObject& object);
+  void remove(const std::string& where);
+
   Objects good_;
-  std::map<std::string, std::set<std::string>> places_;  // of each node's objects
+  std::set<std::pair<std::string_view, const NodeObject*>> by_node_;  // all of them, by their node's name
   std::vector<Refused> refused_;
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -22,10 +24,13 @@ struct Publication {
   bool operator==(const Publication&) const = default;
 };
 
+// Held by all who keep it: it does not change.
+using SharedObject = std::shared_ptr<const NodeObject>;
+
 // What one file holds, or whatever a source hands out in one piece.
 struct NodeFile {
   std::string name;  // the objects' `where` begins with it
-  std::vector<NodeObject> objects;
+  std::vector<SharedObject> objects;
   std::vector<BadObject> bad;
   std::optional<Error> unreadable;  // as a whole: then the other two are empty
 };
@@ -71,13 +76,17 @@ class FileSource : public NodeSource {
   // nullopt: it is gone.
   std::optional<NodeFile> look_at(const std::filesystem::path& path);
 
+  // Another one after each change of the file's content or of what its name stands for.
+  using Stamp = std::array<std::int64_t, 7>;
+  static std::optional<Stamp> stamp_of(const std::filesystem::path& path);
+
   struct Known {
-    std::string stamp;  // of the file that it was read from
+    Stamp stamp;  // of the file that it was read from
     NodeFile file;
   };
 
   std::filesystem::path folder_;
-  std::map<std::filesystem::path, Known> known_;
+  std::map<std::string, Known> known_;  // by path
 };
 
 // The source that the configuration names.

@@ -98,6 +98,16 @@ check "$E: its pods speak again" eventually 20 speaks pod-worker3
 if [[ $E == wireguard ]]; then
   check_above "$E: for that the others looked at the changed objects alone" 0 "$(agent_field kind-worker2 .small_rounds)"
 fi
+# Its own log is one of these files.
+large_rounds() { agent_field kind-worker3 '.rounds - .small_rounds'; }
+agent_kill kind-worker3
+AGENT_RESYNC=1h agent_start kind-worker3
+check "$E: an agent that looks at all once an hour comes to rest" eventually 60 agent_settled kind-worker3
+rounds=$(large_rounds)
+for _ in {1..20}; do date >"$CLUSTER_RUN/kind-worker3/other-file"; done
+sheath_on kind-worker3 metrics >/dev/null
+sleep 1
+check_equal "$E: other files beside its configuration are none of its business" "$rounds" "$(large_rounds)"
 
 echo '{"kind": "Node", "metadata": {"name": "torn' >"$CLUSTER_RUN/nodes/torn.json"
 check "$E: a file that is torn is named" eventually 20 has_problem '^not taken: .*torn\.json'

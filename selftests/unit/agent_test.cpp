@@ -54,6 +54,7 @@ AgentReport full_report() {
   report.waits = {"b", "c"};
   report.warnings = {"d"};
   report.refused = {{"all.json: Node/x", "is wrong"}};
+  report.failed_peers = {{"node2", "step 3 of 4, add peer node2: no"}};
   return report;
 }
 
@@ -157,10 +158,11 @@ TEST_CASE("agent report: its problems are those that somebody has to mend") {
   report.warnings = {"w"};
   CHECK(agent_problems(report).empty());
   const auto problems = agent_problems(full_report());
-  REQUIRE(problems.size() == 3);
+  REQUIRE(problems.size() == 4);
   CHECK(problems[0] == "the agent's last round failed: it \"broke\"");
   CHECK(problems[1] == "the agent goes by an older configuration: c");
-  CHECK(problems[2] == "not taken: all.json: Node/x: is wrong");
+  CHECK(problems[2] == "the agent's last round failed with node2: step 3 of 4, add peer node2: no");
+  CHECK(problems[3] == "not taken: all.json: Node/x: is wrong");
   report.refused = {{"all.json", "all.json:3: is not JSON"}};
   CHECK(agent_problems(report).at(0) == "not taken: all.json:3: is not JSON");
 }
@@ -218,6 +220,7 @@ TEST_CASE("agent metrics: a node without anything, and one with a peer") {
             "sheath_verdict_packets_total{direction=\"uplink_egress\",reason=\"encrypted\",verdict=\"encrypt\"} 9\n") !=
         std::string::npos);
   CHECK(text.find("sheath_agent_refused_objects 1\n") != std::string::npos);
+  CHECK(text.find("sheath_agent_failed_peers 1\n") != std::string::npos);
   CHECK(text.find("sheath_ipsec_keys") == std::string::npos);
 }
 

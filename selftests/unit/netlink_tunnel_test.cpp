@@ -205,7 +205,9 @@ TEST_CASE("probe: the checksum of an IPv4 header sums to all ones, whatever the 
 }
 
 TEST_CASE("probe: what is no IP packet is not sent") {
-  CHECK_FALSE(send_packet(1, 0, {}).has_value());
+  auto socket = PacketSocket::open();
+  REQUIRE(socket);
+  CHECK_FALSE(socket->send(1, 0, {}).has_value());
   const std::uint8_t odd[] = {0x50, 0};
-  CHECK(send_packet(1, 0, odd).error().what() == "send a packet out of link 1: it is neither IPv4 nor IPv6");
+  CHECK(socket->send(1, 0, odd).error().what() == "send a packet out of link 1: it is neither IPv4 nor IPv6");
 }
