@@ -218,6 +218,21 @@ struct sheath_length6 {
 };
 SHEATH_ASSERT(sizeof(struct sheath_length6) == 40);
 
+/* A pod CIDR of this node. Numbers as above. */
+struct sheath_own4 {
+	__be32 network_be;
+	__be32 mask_be;
+};
+SHEATH_ASSERT(sizeof(struct sheath_own4) == 8);
+
+struct sheath_own6 {
+	__be64 network_be[2];
+	__be64 mask_be[2];
+};
+SHEATH_ASSERT(sizeof(struct sheath_own6) == 32);
+
+#define SHEATH_MAX_OWN 2 /* of a family; what a node has beyond that is looked up */
+
 #define SHEATH_MAX_LENGTHS 32 /* of a family: half of them for what is to be, half for what was and still is */
 
 enum sheath_node_encryption {
@@ -248,11 +263,15 @@ struct sheath_config {
 	__u16 ipv4_mtu;        /* largest IPv4 packet, where IPv6 needs a larger tunnel; 0: the tunnel's MTU is that of both */
 	__u8 lengths4_count;
 	__u8 lengths6_count;
-	__u8 pad[4];
+	__u16 tunnel_mtu; /* what is no larger fits into the tunnel; 0: the kernel is asked about each packet */
+	__u8 own4_count;
+	__u8 own6_count;
+	struct sheath_own4 own4[SHEATH_MAX_OWN]; /* may be what was, or what is to be: senders only */
+	struct sheath_own6 own6[SHEATH_MAX_OWN];
 	struct sheath_length4 lengths4[SHEATH_MAX_LENGTHS]; /* in use, the longest first */
 	struct sheath_length6 lengths6[SHEATH_MAX_LENGTHS];
 };
-SHEATH_ASSERT(sizeof(struct sheath_config) == 40 + SHEATH_MAX_LENGTHS * 56);
+SHEATH_ASSERT(sizeof(struct sheath_config) == 40 + SHEATH_MAX_OWN * 40 + SHEATH_MAX_LENGTHS * 56);
 
 #define SHEATH_VNI 2 /* of all that we put into an overlay; receivers take any */
 

@@ -41,7 +41,7 @@ static __always_inline void decide_node_traffic(const struct __sk_buff *skb, con
 static __always_inline void decide_for_pod(const struct __sk_buff *skb, const struct packet *packet,
 					   struct sheath_owner dest, struct verdict *verdict)
 {
-	struct sheath_owner source = pod_owner(packet, &packet->source);
+	struct sheath_owner source = sender_owner(packet);
 	__u32 node_id = dest.node_id;
 
 	verdict->node_id = node_id;
@@ -67,7 +67,7 @@ static __always_inline void decide_for_others(const struct __sk_buff *skb, const
 	if (dest.kind == SHEATH_KIND_none)
 		return decide(verdict, SHEATH_REASON_world);
 	verdict->node_id = dest.node_id;
-	if (is_node(&packet->source, SHEATH_KIND_local) || pod_owner(packet, &packet->source).kind == SHEATH_KIND_local)
+	if (is_node(&packet->source, SHEATH_KIND_local) || sender_owner(packet).kind == SHEATH_KIND_local)
 		return decide_node_traffic(skb, packet, dest.node_id, verdict);
 	decide(verdict, SHEATH_REASON_world);
 }

@@ -65,6 +65,35 @@ static __always_inline struct sheath_owner pod_owner(const struct packet *packet
 	return (struct sheath_owner){.kind = owner >> 16, .node_id = owner};
 }
 
+/* Whether it is in a pod CIDR of this node that the constants have. */
+static __always_inline int is_own_pod_address(const struct packet *packet, const struct sheath_addr *address)
+{
+	const __be64 *halves = (const __be64 *)address->addr;
+
+	if (packet->family == 4) {
+		for (__u32 i = 0; i < SHEATH_MAX_OWN && i < config.own4_count; i++)
+			if ((address4(address) & config.own4[i].mask_be) == config.own4[i].network_be)
+				return 1;
+		return 0;
+	}
+	for (__u32 i = 0; i < SHEATH_MAX_OWN && i < config.own6_count; i++)
+		if ((halves[0] & config.own6[i].mask_be[0]) == config.own6[i].network_be[0] &&
+		    (halves[1] & config.own6[i].mask_be[1]) == config.own6[i].network_be[1])
+			return 1;
+	return 0;
+}
+
+/*
+ * pod_owner() of who sends. The constants may be a step behind the maps, or ahead: a packet that so counts as our pod's
+ * is encrypted all the same, and it is the peer that refuses it. Of a destination that could not be said.
+ */
+static __always_inline struct sheath_owner sender_owner(const struct packet *packet)
+{
+	if (is_own_pod_address(packet, &packet->source))
+		return (struct sheath_owner){.kind = SHEATH_KIND_local};
+	return pod_owner(packet, &packet->source);
+}
+
 /* Which node has the address; kind none: it is no node's. */
 static __always_inline struct sheath_owner node_owner(const struct sheath_addr *address)
 {

@@ -21,15 +21,18 @@ static __always_inline __u32 segment_length(struct __sk_buff *skb, const struct 
 }
 
 /*
- * A redirect skips the kernel's MTU check, so this is ours. The tunnel's MTU where the packet is larger, else 0. With
- * GSO the kernel looks at the segments, and wants no length. It cannot tell when the tunnel is gone: then the redirect
- * drops the packet, which is closed enough.
+ * A redirect skips the kernel's MTU check, so this is ours. The tunnel's MTU where the packet is larger, else 0. What
+ * the constants say fits is not asked about: if somebody made the tunnel smaller since, its packets have fragments.
+ * With GSO the kernel looks at the segments, and wants no length. It cannot tell when the tunnel is gone: then the
+ * redirect drops the packet, which is closed enough.
  */
 static __always_inline __u32 exceeded_mtu(struct __sk_buff *skb, const struct packet *packet)
 {
 	__u32 gso = skb->gso_size;
 	__u32 mtu = gso ? 0 : packet->l3_length;
 
+	if (!gso && mtu <= config.tunnel_mtu && !(config.ipv4_mtu && packet->family == 4))
+		return 0;
 	if (config.ipv4_mtu && packet->family == 4)
 		return (gso ? segment_length(skb, packet) : mtu) > config.ipv4_mtu ? config.ipv4_mtu : 0;
 	if (bpf_check_mtu(skb, config.tunnel_ifindex, &mtu, 0, gso ? BPF_MTU_CHK_SEGS : 0) <= 0)

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "maps/lengths.hpp"
+#include "maps/own_pods.hpp"
 #include "maps/marks.h"
 
 namespace sheath::engine {
@@ -68,7 +69,9 @@ sheath_config to_config(const plan::ProgramSettings& settings, const DeviceIndex
   config.fast_path = settings.fast_path;
   config.via_uplink = settings.via_uplink;
   config.trace = settings.trace;
+  config.tunnel_mtu = settings.tunnel_mtu;
   maps::put_lengths(settings.lengths, config);
+  maps::put_own_pods(settings.own_pods, config);
   return config;
 }
 
@@ -91,7 +94,9 @@ plan::ProgramSettings to_settings(const sheath_config& config, const TunnelIndex
   settings.fast_path = config.fast_path != 0;
   settings.via_uplink = config.via_uplink != 0;
   settings.trace = config.trace != 0;
+  settings.tunnel_mtu = config.tunnel_mtu;
   settings.lengths = maps::take_lengths(config);
+  settings.own_pods = maps::take_own_pods(config);
   return settings;
 }
 

@@ -9,6 +9,7 @@
 #include "loader/state/opt_out.hpp"
 #include "maps/lengths.hpp"
 #include "maps/marks.h"
+#include "maps/own_pods.hpp"
 
 namespace sheath::plan {
 namespace {
@@ -506,6 +507,18 @@ Result<> make_room_for_ipv6(const Inputs& in, Desired& desired) {
   return {};
 }
 
+// What programs need not look up.
+void add_constants(const Inputs& in, Desired& desired) {
+  const auto& pods = own_node(in).pod_cidrs;
+  const auto own_pods = maps::own_pods_of({pods.begin(), pods.end()});
+  const auto mtu = desired.tunnel ? desired.tunnel->mtu : desired.ipsec->mtu;
+  for (auto& [where, settings] : desired.programs) {
+    settings.ipv4_mtu = static_cast<std::uint16_t>(desired.ipv4_mtu);
+    settings.tunnel_mtu = static_cast<std::uint16_t>(std::min<std::uint32_t>(mtu, UINT16_MAX));
+    settings.own_pods = own_pods;
+  }
+}
+
 }  // namespace
 
 Result<Desired> build_desired(const Inputs& in) {
@@ -531,7 +544,7 @@ Result<Desired> build_desired(const Inputs& in) {
   if (auto done = check_sizes(desired.maps); !done) return fail(std::move(done.error()));
   add_programs(in, desired);
   if (auto done = add_lengths(in, desired); !done) return fail(std::move(done.error()));
-  for (auto& [where, settings] : desired.programs) settings.ipv4_mtu = static_cast<std::uint16_t>(desired.ipv4_mtu);
+  add_constants(in, desired);
   add_backstop(in, peers, traffic, desired);
   add_warnings(in, desired);
   return desired;

@@ -71,6 +71,8 @@ TEST_CASE("engine: program settings survive the way into the kernel's constants 
   settings.pod_uplink = "flannel.1";
   settings.wireguard_port = 51871;
   settings.ipv4_mtu = 1226;
+  settings.tunnel_mtu = 1420;
+  settings.own_pods = {Cidr::parse("10.244.1.0/24").value(), Cidr::parse("fd00:10:244:1::/64").value()};
   settings.l2_len = 0;
   settings.fast_path = true;
   settings.via_uplink = true;

@@ -60,7 +60,9 @@ inline Fate fate_of(const Actual& node, const std::string& uplink, const IpAddre
   const auto program = node.programs.find({SHEATH_DIRECTION_uplink_egress, uplink});
   if (program == node.programs.end() || node.pins != Pins::kAll) return {Fate::kPlain, {}};
   const Fate refused{program->second.strict ? Fate::kDropped : Fate::kPlain, {}};
-  const auto from = found_owner(node.maps, program->second.lengths, source);
+  auto from = found_owner(node.maps, program->second.lengths, source);
+  const auto holds_source = [&](const Cidr& own) { return own.contains(source); };
+  if (std::ranges::any_of(program->second.own_pods, holds_source)) from = Owner{SHEATH_KIND_local, 0};
   const auto owner = found_owner(node.maps, program->second.lengths, to);
   if (!from || from->kind != SHEATH_KIND_local || !owner) return {Fate::kPlain, {}};
   if (owner->kind == SHEATH_KIND_cluster) return refused;

@@ -309,6 +309,7 @@ TEST_CASE("too big: of a packet shorter than the quote, for a tiny tunnel, the f
   const VethPair tiny("tiny", 256);
   sheath_config config = config_for(Mode::kStrict);
   config.tunnel_ifindex = tiny.ifindex;
+  config.tunnel_mtu = 256;
   Cluster cluster(config);
   for (const std::size_t length : {std::size_t{257}, std::size_t{300}, std::size_t{511}}) {
     CAPTURE(length);

@@ -2,6 +2,7 @@
 // The verdict table, leaving by an uplink.
 #include <doctest/doctest.h>
 
+#include "maps/own_pods.hpp"
 #include "selftests/prog/datapath/expect.hpp"
 
 using namespace sheath;
@@ -55,6 +56,22 @@ TEST_CASE(
 TEST_CASE("uplink egress: local, world, foreign and node traffic passes untouched in both modes") {
   expect_rows(SHEATH_DIRECTION_uplink_egress, kUplinkPassed,
               [](const Row& row, Mode) { return passes(row.reason, row.node_id); });
+}
+
+TEST_CASE("uplink egress: a sender by the constants is our pod's, with no look at the map, and no destination is") {
+  sheath_config config = config_for(Mode::kStrict);
+  maps::put_own_pods({Cidr::parse("192.0.2.0/24").value(), Cidr::parse("2001:db8:77::/48").value()}, config);
+  Cluster cluster(config);
+  const Party sender{"a pod by the constants", "192.0.2.9", "2001:db8:77::9"};
+  for (const Family family : kFamilies) {
+    const auto expect = [&](const Party& source, const Party& dest, const Expected& expected) {
+      expect_unchanged(cluster, SHEATH_DIRECTION_uplink_egress, build(between(source, dest, family)), expected,
+                       at_uplink());
+    };
+    expect(sender, kRemotePod, encrypts());
+    expect(kWorld, kRemotePod, passes(SHEATH_REASON_foreign, kReadyNode));
+    expect(kLocalPod, sender, passes(SHEATH_REASON_world));
+  }
 }
 
 TEST_CASE("uplink egress: a ready peer counts as not ready while there is no tunnel") {

@@ -11,6 +11,7 @@
 
 #include "maps/marks.h"
 #include "maps/names.hpp"
+#include "maps/own_pods.hpp"
 #include "selftests/harness/devices.hpp"
 
 namespace sheath::bench {
@@ -163,8 +164,10 @@ const Path kPaths[] = {
      .mark = SHEATH_MARK_ENCRYPT},
 };
 
+constexpr std::uint16_t kTunnelMtu = 1420;
+
 struct Devices {
-  test::VethPair tunnel{"tunnel", 1420};
+  test::VethPair tunnel{"tunnel", kTunnelMtu};
   test::VethPair pod{"pod", 1500};
 };
 
@@ -201,6 +204,8 @@ sheath_config config_for(const Path& path) {
   sheath_config config{};
   config.tunnel_ifindex = devices().tunnel.ifindex;
   config.strict = 1;
+  config.tunnel_mtu = kTunnelMtu;
+  maps::put_own_pods({Cidr::parse("10.255.0.0/24").value(), Cidr::parse("fd00:10:ff00::/64").value()}, config);
   config.l2_len = has_ethernet(path) ? 14 : 0;
   config.fast_path = path.fast_path;
   config.node_encryption = path.node_encryption ? SHEATH_NODE_ENCRYPTION_enabled : SHEATH_NODE_ENCRYPTION_disabled;
