@@ -3,7 +3,10 @@
 
 #include <openssl/crypto.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include <array>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -17,9 +20,7 @@ std::unexpected<Error> give_up(void* pages, std::size_t size, const char* doing,
   return fail(std::move(error).hint(hint));
 }
 
-}  // namespace
-
-Result<SecretBuffer> SecretBuffer::make(std::size_t size) {
+Result<void*> map_pages(std::size_t size) {
   void* pages = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (pages == MAP_FAILED) return give_up(nullptr, size, "map", "");
   // As mlock does, of which a sanitizer makes nothing.
@@ -27,7 +28,54 @@ Result<SecretBuffer> SecretBuffer::make(std::size_t size) {
     return give_up(pages, size, "lock", "raise the limit of locked memory (ulimit -l), or grant CAP_IPC_LOCK");
   }
   if (madvise(pages, size, MADV_DONTDUMP) != 0) return give_up(pages, size, "hide", "");
-  return SecretBuffer(static_cast<std::uint8_t*>(pages), size);
+  return pages;
+}
+
+// Pages that were wiped, still locked and hidden: thousands of keys pass through a few of them.
+class SparePages {
+ public:
+  static constexpr std::size_t kSize = 4096;
+
+  // Null: there is none.
+  void* take() {
+    const std::scoped_lock lock(mutex_);
+    // A child has its parent's pages, but not their locks (mlock(2)).
+    if (std::exchange(owner_, getpid()) != getpid()) count_ = 0;
+    if (count_ == 0) return nullptr;
+    return pages_[--count_];
+  }
+  // False: there are enough.
+  bool keep(void* page) {
+    const std::scoped_lock lock(mutex_);
+    if (count_ == pages_.size()) return false;
+    pages_[count_++] = page;
+    return true;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::array<void*, 8> pages_{};
+  std::size_t count_ = 0;
+  pid_t owner_ = 0;
+};
+
+constinit SparePages spare_pages;
+
+}  // namespace
+
+Result<SecretBuffer> SecretBuffer::make(std::size_t size) {
+  if (size > SparePages::kSize) {
+    const auto pages = map_pages(size);
+    if (!pages) return fail(pages.error());
+    return SecretBuffer(static_cast<std::uint8_t*>(*pages), size);
+  }
+  void* page = spare_pages.take();
+  if (page == nullptr) {
+    const auto mapped = map_pages(SparePages::kSize);
+    if (!mapped) return fail(mapped.error());
+    page = *mapped;
+  }
+  return SecretBuffer(static_cast<std::uint8_t*>(page), size);
 }
 
 SecretBuffer::SecretBuffer(SecretBuffer&& other) noexcept
@@ -42,7 +90,11 @@ SecretBuffer& SecretBuffer::operator=(SecretBuffer&& other) noexcept {
 SecretBuffer::~SecretBuffer() {
   if (data_ == nullptr) return;
   OPENSSL_cleanse(data_, size_);
-  munmap(data_, size_);
+  if (size_ > SparePages::kSize) {
+    munmap(data_, size_);
+  } else if (!spare_pages.keep(data_)) {
+    munmap(data_, SparePages::kSize);
+  }
 }
 
 }  // namespace sheath::keys

@@ -10,7 +10,7 @@
 namespace sheath::keys {
 
 // Memory for secrets: pages of its own, locked (never swapped), left out of core dumps, wiped before they are given
-// back. It can be moved, not copied; it has no stream operator and no comparison, so that it cannot end up in a log by
+// back or serve the next secret. It can be moved, not copied; it has no stream operator and no comparison, so that it cannot end up in a log by
 // accident.
 class SecretBuffer {
  public:

@@ -61,6 +61,30 @@ TEST_CASE("secret memory: starts as zeros and holds what is written") {
   CHECK(buffer->chars()[31] == '\a');
 }
 
+TEST_CASE("secret memory: what served before is zeros again, and still locked and hidden") {
+  const void* place = nullptr;
+  {
+    auto before = SecretBuffer::make(32);
+    REQUIRE(before);
+    place = before->bytes().data();
+    std::ranges::fill(before->bytes(), std::uint8_t{7});
+  }
+  const auto after = SecretBuffer::make(64);
+  REQUIRE(after);
+  CHECK(after->bytes().data() == place);
+  CHECK(std::ranges::all_of(after->bytes(), [](auto byte) { return byte == 0; }));
+  const auto flags = mapping_flags(after->bytes().data());
+  CHECK(flags.find(" lo ") != std::string::npos);
+  CHECK(flags.find(" dd ") != std::string::npos);
+}
+
+TEST_CASE("secret memory: one larger than a page has its own") {
+  auto buffer = SecretBuffer::make(5000);
+  REQUIRE(buffer);
+  CHECK(buffer->bytes().size() == 5000);
+  buffer->bytes()[4999] = 1;
+}
+
 TEST_CASE("secret memory: is left out of core dumps") {
   const auto buffer = SecretBuffer::make(32);
   REQUIRE(buffer);
@@ -82,8 +106,9 @@ TEST_CASE("secret memory: is refused where it cannot be locked") {
     if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0) _exit(3);
     const auto buffer = SecretBuffer::make(32);
     if (buffer) _exit(1);
-    _exit(buffer.error().what().starts_with("lock 32 bytes of secret memory: ") && !buffer.error().hint().empty() ? 0
-                                                                                                                  : 2);
+    _exit(buffer.error().what().starts_with("lock 4096 bytes of secret memory: ") && !buffer.error().hint().empty()
+              ? 0
+              : 2);
   }
   int status = -1;
   REQUIRE(waitpid(child, &status, 0) == child);
