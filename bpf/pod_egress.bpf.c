@@ -10,8 +10,11 @@
 
 static __always_inline int is_own_pod(struct __sk_buff *skb, const struct packet *packet)
 {
-	struct sheath_endpoint *pod = bpf_map_lookup_elem(&endpoints, &packet->source);
+	struct sheath_endpoint *pod;
 
+	if (is_own_pod_address(packet, &packet->source)) /* the constants are of the pod behind this device */
+		return 1;
+	pod = bpf_map_lookup_elem(&endpoints, &packet->source);
 	return pod && pod->ifindex == skb->ifindex;
 }
 

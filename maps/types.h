@@ -218,7 +218,7 @@ struct sheath_length6 {
 };
 SHEATH_ASSERT(sizeof(struct sheath_length6) == 40);
 
-/* A pod CIDR of this node. Numbers as above. */
+/* A pod CIDR of this node, or the address of the pod that a device leads to. Numbers as above. */
 struct sheath_own4 {
 	__be32 network_be;
 	__be32 mask_be;
@@ -266,7 +266,7 @@ struct sheath_config {
 	__u16 tunnel_mtu; /* what is no larger fits into the tunnel; 0: the kernel is asked about each packet */
 	__u8 own4_count;
 	__u8 own6_count;
-	struct sheath_own4 own4[SHEATH_MAX_OWN]; /* may be what was, or what is to be: senders only */
+	struct sheath_own4 own4[SHEATH_MAX_OWN]; /* senders only: may be what was, or is to be. pod_egress: its pod's */
 	struct sheath_own6 own6[SHEATH_MAX_OWN];
 	struct sheath_length4 lengths4[SHEATH_MAX_LENGTHS]; /* in use, the longest first */
 	struct sheath_length6 lengths6[SHEATH_MAX_LENGTHS];

@@ -507,15 +507,26 @@ Result<> make_room_for_ipv6(const Inputs& in, Desired& desired) {
   return {};
 }
 
+// Who sends through a program: the pod behind a pod's device, else all pods of this node.
+std::set<Cidr> senders_of(const Inputs& in, const Attachment& where) {
+  if (where.program != SHEATH_DIRECTION_pod_egress) {
+    const auto& pods = own_node(in).pod_cidrs;
+    return maps::own_pods_of({pods.begin(), pods.end()});
+  }
+  std::set<Cidr> addresses;
+  for (const auto& [address, pod] : in.facts.pods) {
+    if (pod.device == where.device) addresses.insert(Cidr::host(address));
+  }
+  return maps::own_pods_of(addresses);
+}
+
 // What programs need not look up.
 void add_constants(const Inputs& in, Desired& desired) {
-  const auto& pods = own_node(in).pod_cidrs;
-  const auto own_pods = maps::own_pods_of({pods.begin(), pods.end()});
   const auto mtu = desired.tunnel ? desired.tunnel->mtu : desired.ipsec->mtu;
   for (auto& [where, settings] : desired.programs) {
     settings.ipv4_mtu = static_cast<std::uint16_t>(desired.ipv4_mtu);
     settings.tunnel_mtu = static_cast<std::uint16_t>(std::min<std::uint32_t>(mtu, UINT16_MAX));
-    settings.own_pods = own_pods;
+    settings.own_pods = senders_of(in, where);
   }
 }
 

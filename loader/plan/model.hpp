@@ -125,7 +125,7 @@ struct ProgramSettings {
   std::uint16_t ipv4_mtu = 0;          // where it is less than the tunnel's, which IPv6 needs; else 0
   std::uint16_t tunnel_mtu = 0;        // 0: not known
   maps::PrefixLengths lengths;         // of the pod CIDRs
-  std::set<Cidr> own_pods;             // this node's, as many as a program takes
+  std::set<Cidr> own_pods;             // this node's, or the device's pod, as many as a program takes
   std::uint8_t l2_len = 14;
   bool strict = true;
   sheath_node_encryption node_encryption = SHEATH_NODE_ENCRYPTION_disabled;

@@ -12,6 +12,7 @@
 #include "maps.skel.h"
 #include "maps/keys.hpp"
 #include "maps/lengths.hpp"
+#include "maps/own_pods.hpp"
 #include "overlay_egress.skel.h"
 #include "pod_egress.skel.h"
 #include "tunnel_ingress.skel.h"
@@ -126,6 +127,7 @@ void Datapath::set_peer(std::uint32_t node_id, const sheath_peer& peer) {
 void Datapath::add_endpoint(const std::string& address, const sheath_endpoint& endpoint) {
   const sheath_addr key = maps::to_key(parse_address(address));
   put("endpoints", &key, &endpoint);
+  pods_.insert(Cidr::host(parse_address(address)));
 }
 
 std::optional<sheath_heard> Datapath::heard(std::uint32_t node_id) const {
@@ -162,6 +164,8 @@ Datapath::Object Datapath::load(sheath_direction direction, const sheath_config&
   Object object(open_object(kPrograms[direction].bytes));
   sheath_config known = config;
   maps::put_lengths(maps::lengths_of(prefixes_, {}), known);
+  const bool knows_senders = known.own4_count + known.own6_count > 0;
+  if (direction == SHEATH_DIRECTION_pod_egress && knows_senders) maps::put_own_pods(pods_, known);
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object.get()) {
     const bpf_map* shared = bpf_object__find_map_by_name(maps_.get(), bpf_map__name(map));

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -86,6 +87,7 @@ class Datapath {
   std::map<sheath_direction, Object> programs_;
   std::vector<Object> others_;
   std::vector<Cidr> prefixes_;
+  std::set<Cidr> pods_;  // of the endpoints
   std::vector<sheath_event> events_;
   std::unique_ptr<ring_buffer, Close> ring_;
 };

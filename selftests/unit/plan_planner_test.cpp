@@ -94,6 +94,22 @@ std::optional<Tunnel> comparable(std::optional<Tunnel> tunnel, const Desired& de
 
 }  // namespace
 
+TEST_CASE("desired: a pod's program knows the pod's addresses, the others this node's pod CIDRs") {
+  Scene scene(2);
+  scene.config.fast_path = true;
+  scene.facts.pods[*IpAddress::parse("10.0.0.5")] = {"veth5", {5, {1}, {2}}};
+  scene.facts.pods[*IpAddress::parse("10.0.0.6")] = {"veth6", {6, {1}, {2}}};
+  const auto programs = scene.desired({}).programs;
+  CHECK(programs.at({SHEATH_DIRECTION_pod_egress, "veth5"}).own_pods == std::set{*Cidr::parse("10.0.0.5/32")});
+  CHECK(programs.at({SHEATH_DIRECTION_pod_egress, "veth6"}).own_pods == std::set{*Cidr::parse("10.0.0.6/32")});
+  const auto& own = scene.cluster.at("node0").pod_cidrs;
+  for (const auto& [where, settings] : programs) {
+    CHECK(settings.tunnel_mtu == 1420);
+    if (where.program != SHEATH_DIRECTION_pod_egress)
+      CHECK(settings.own_pods == std::set<Cidr>(own.begin(), own.end()));
+  }
+}
+
 TEST_CASE("plan: a virgin node in strict mode is closed by the first step, and open to peers by the last ones") {
   const Scene scene;
   const auto desired = scene.desired({});

@@ -25,7 +25,7 @@ constexpr Budget kBudgets[] = {
     {SHEATH_DIRECTION_uplink_ingress, "IPsec", 1199, 7'650},
     {SHEATH_DIRECTION_tunnel_ingress, "WireGuard", 1090, 7'050},
     {SHEATH_DIRECTION_tunnel_ingress, "IPsec", 1190, 8'150},
-    {SHEATH_DIRECTION_pod_egress, "WireGuard", 782, 4'600},
+    {SHEATH_DIRECTION_pod_egress, "WireGuard", 818, 4'600},
     {SHEATH_DIRECTION_overlay_egress, "IPsec", 2357, 18'600},
 };
 

@@ -205,7 +205,10 @@ sheath_config config_for(const Path& path) {
   config.tunnel_ifindex = devices().tunnel.ifindex;
   config.strict = 1;
   config.tunnel_mtu = kTunnelMtu;
-  maps::put_own_pods({Cidr::parse("10.255.0.0/24").value(), Cidr::parse("fd00:10:ff00::/64").value()}, config);
+  const bool of_pod = path.direction == SHEATH_DIRECTION_pod_egress;
+  maps::put_own_pods({Cidr::parse(of_pod ? "10.255.0.9/32" : "10.255.0.0/24").value(),
+                      Cidr::parse(of_pod ? "fd00:10:ff00::9/128" : "fd00:10:ff00::/64").value()},
+                     config);
   config.l2_len = has_ethernet(path) ? 14 : 0;
   config.fast_path = path.fast_path;
   config.node_encryption = path.node_encryption ? SHEATH_NODE_ENCRYPTION_enabled : SHEATH_NODE_ENCRYPTION_disabled;
