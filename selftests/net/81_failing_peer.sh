@@ -3,7 +3,7 @@
 # A step about one peer fails: the others' are done, this one's traffic stays closed, it is named, and the next attempt
 # mends it. By apply, and by an agent, which tries again by itself. With both engines.
 #
-# One kernel is enough: 6.12
+# One kernel is enough: 6.1
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/cluster.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/agents.sh"

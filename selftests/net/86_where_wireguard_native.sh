@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Where traffic is, and is not, encrypted: wireguard, native routing.
+# One kernel is enough: 6.12
 set -euo pipefail
 export CLUSTER_ENCRYPTION=wireguard CLUSTER_ROUTING=native
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/cluster.sh"
