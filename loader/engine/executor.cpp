@@ -77,6 +77,20 @@ Result<> Executor::attach(const plan::Attachment& where, const plan::ProgramSett
   return bpf::attach(config_.paths.bpffs, to_place(where), to_config(settings, devices), **opened);
 }
 
+Result<> Executor::set_together(std::span<const plan::SetTunnelPeer> steps) {
+  netlink::WireGuardPatch patch;
+  for (const auto& step : steps) patch.peers.push_back(to_patch(step));
+  return patch_tunnel(patch);
+}
+
+Result<> Executor::set_together(std::span<const plan::SetPeer> steps) {
+  const auto opened = maps();
+  if (!opened) return fail(opened.error());
+  bpf::Peers peers;
+  for (const auto& step : steps) peers[step.node_id] = to_peer(step.entry);
+  return (*opened)->set_peers(peers);
+}
+
 Result<> Executor::operator()(const plan::Fence& step) {
   const auto opened = maps();
   if (!opened) return fail(opened.error());

@@ -3,8 +3,10 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,6 +27,7 @@ struct Cuts {
   std::optional<std::size_t> kill_at;  // before it: SIGKILL to this process
   std::optional<std::size_t> fail_at;  // in its place
   std::optional<std::size_t> slow_at;  // before it: sleeps for kSlowness
+  bool operator==(const Cuts&) const = default;
 };
 
 inline constexpr std::chrono::seconds kSlowness{3};
@@ -99,6 +102,21 @@ class Executor {
   Result<> operator()(const plan::RemoveSessions& step);
 
  private:
+  // Steps of one kind that follow each other, done in one call. The kernel does them in their order: cut anywhere, they
+  // leave a boundary of the plan. If one of them fails, each is to be done alone, some for the second time.
+  struct Batch {
+    std::size_t size = 1;
+    bool done = false;
+  };
+  Batch do_together(std::span<const plan::Step> steps);
+  template <typename Step>
+  Batch do_all(std::span<const plan::Step> steps);
+  // False: it failed and is about one peer, or it is about one that failed before, and was passed over. An error: the
+  // plan has to stop. `place`: what the step is called in an error.
+  Result<bool> do_alone(plan::Step& step, const plan::Names& names, bool is_to_fail,
+                        const std::function<std::string()>& place);
+  Result<> set_together(std::span<const plan::SetTunnelPeer> steps);
+  Result<> set_together(std::span<const plan::SetPeer> steps);
   void spare(plan::Step& step, const plan::Names& names) const;
   bool has_failed(const std::optional<std::string>& peer) const;
   Result<netlink::Xfrm*> xfrm();

@@ -65,25 +65,62 @@ bool Executor::has_failed(const std::optional<std::string>& peer) const {
   return peer && std::ranges::find(failures_, *peer, &PeerFailure::peer) != failures_.end();
 }
 
+template <typename Step>
+Executor::Batch Executor::do_all(std::span<const plan::Step> steps) {
+  std::vector<Step> all;
+  for (const auto& each : steps) {
+    const auto* step = std::get_if<Step>(&each);
+    if (step == nullptr) break;
+    all.push_back(*step);
+  }
+  return {all.size(), all.size() > 1 && set_together(all)};
+}
+
+Executor::Batch Executor::do_together(std::span<const plan::Step> steps) {
+  if (std::holds_alternative<plan::SetTunnelPeer>(steps.front())) return do_all<plan::SetTunnelPeer>(steps);
+  if (std::holds_alternative<plan::SetPeer>(steps.front())) return do_all<plan::SetPeer>(steps);
+  return {1, false};
+}
+
+Result<bool> Executor::do_alone(plan::Step& step, const plan::Names& names, bool is_to_fail,
+                                const std::function<std::string()>& place) {
+  const auto peer = plan::peer_of(step, names);
+  if (has_failed(peer)) return false;
+  if (!failures_.empty()) spare(step, names);
+  auto result = is_to_fail ? fail("made to fail by SHEATH_FAIL_AT") : std::visit(*this, step);
+  if (result) return true;
+  auto error = std::move(result.error()).context(place());
+  if (!peer || failures_.size() == kMaxFailedPeers) return fail(std::move(error));
+  failures_.push_back({*peer, std::move(error)});
+  return false;
+}
+
 Result<> Executor::run(plan::Plan& plan, const plan::Names& names, const Cuts& cuts, std::size_t& done) {
   plan::Plan finished;
   finished.reserve(plan.size());
   failures_.clear();
   const std::size_t before = done;
-  for (std::size_t i = 0; i < plan.size(); ++i) {
-    cut(cuts, before + i);
-    const auto peer = plan::peer_of(plan[i], names);
-    if (has_failed(peer)) continue;
-    if (!failures_.empty()) spare(plan[i], names);
-    auto result = cuts.fail_at == before + i ? fail("made to fail by SHEATH_FAIL_AT") : std::visit(*this, plan[i]);
-    if (!result) {
-      auto error = std::move(result.error()).context(place_of(i, plan, names));
-      if (!peer || failures_.size() == kMaxFailedPeers) return fail(std::move(error));
-      failures_.push_back({*peer, std::move(error)});
-      continue;
+  std::size_t alone_until = cuts == Cuts{} ? 0 : plan.size();
+  const auto take = [&](std::size_t first, std::size_t count) {
+    for (std::size_t i = first; i < first + count; ++i) finished.push_back(std::move(plan[i]));
+    done += count;
+  };
+  for (std::size_t i = 0; i < plan.size();) {
+    if (failures_.empty() && i >= alone_until) {
+      const auto batch = do_together(std::span(plan).subspan(i));
+      if (batch.done) {
+        take(i, batch.size);
+        i += batch.size;
+        continue;
+      }
+      alone_until = i + batch.size;
     }
-    ++done;
-    finished.push_back(std::move(plan[i]));
+    cut(cuts, before + i);
+    const auto place = [&] { return place_of(i, plan, names); };
+    const auto was_done = do_alone(plan[i], names, cuts.fail_at == before + i, place);
+    if (!was_done) return fail(was_done.error());
+    if (*was_done) take(i, 1);
+    ++i;
   }
   cut(cuts, before + plan.size());
   if (cuts.fail_at == before + plan.size()) return fail("made to fail by SHEATH_FAIL_AT");

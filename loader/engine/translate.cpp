@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "maps/lengths.hpp"
-#include "maps/own_pods.hpp"
 #include "maps/marks.h"
+#include "maps/own_pods.hpp"
 
 namespace sheath::engine {
 namespace {
