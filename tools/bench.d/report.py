@@ -3,6 +3,7 @@
 import os
 import subprocess
 
+import targets
 from document import number
 
 PAGE = """<!-- SPDX-License-Identifier: Apache-2.0 -->
@@ -135,12 +136,22 @@ def control_plane(document, folder):
     return text
 
 
+def aims(documents):
+    rows = [["target", "", "measured", "met", "what holds it"]]
+    for each in targets.of(documents):
+        rows.append([each.what, each.bound, each.shown, "yes" if each.met else "no", "" if each.met else each.why])
+    return ("## Targets\n\nWhat Sheath is meant to cost, and what it does cost, from the results below: medians, IPv4, ratios within "
+            "one run.\n\n" + markdown(rows, right=(1, 2)))
+
+
 def write(folder, page, documents):
     os.makedirs(folder, exist_ok=True)
     sections = {"datapath": datapath, "wire": wire, "control-plane": control_plane}
     order = list(sections)
     text = PAGE
-    for document in sorted(documents, key=lambda each: (order.index(each["bench"]), each["kernel"])):
+    documents = sorted(documents, key=lambda each: (order.index(each["bench"]), each["kernel"]))
+    text += aims(documents)
+    for document in documents:
         text += sections[document["bench"]](document, folder)
     with open(page, "w", encoding="utf-8") as file:
         file.write(text.rstrip() + "\n")
