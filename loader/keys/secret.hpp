@@ -10,8 +10,8 @@
 namespace sheath::keys {
 
 // Memory for secrets: pages of its own, locked (never swapped), left out of core dumps, wiped before they are given
-// back or serve the next secret. It can be moved, not copied; it has no stream operator and no comparison, so that it cannot end up in a log by
-// accident.
+// back or serve the next secret. It can be moved, not copied; it has no stream operator and no comparison, so that it
+// cannot end up in a log by accident.
 class SecretBuffer {
  public:
   // `size` zero bytes, 1 at least. Fails where the memory cannot be locked or hidden from core dumps: a key that may

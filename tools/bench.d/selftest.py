@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does `compare` see what moved, and nothing else, and are targets judged rightly? Prints a line for each sentence, as the other tests do."""
+"""Does `compare` see what moved, and nothing else? Are targets judged rightly? Prints a line for each sentence, as other tests do."""
 import random
 import sys
 
