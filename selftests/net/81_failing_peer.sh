@@ -29,7 +29,10 @@ come_back() {
 # The next plan but one: with IPsec the first draws a session, since the keys of the old one were in use.
 pass_first_plan() { SHEATH_FAIL_AT=$(plan | jq '.steps | length') sheath_on kind-worker apply >/dev/null 2>&1 || true; }
 
-ready() { { sheath_on kind-worker status -o json || true; } | jq -r --arg peer "$1" '.peers[] | select(.name == $peer) | .ready'; }
+ready() {
+  { sheath_on kind-worker status -o json || true; } |
+    jq -r --arg peer "$1" '.peers[] | select(.name == $peer) | .ready'
+}
 is_ready() { [[ $(ready "$1") == true ]]; }
 speaks() { ping_from pod-worker "$(pod_ip4 "$1")"; }
 problems() { { sheath_on kind-worker status -o json || true; } | jq -r '.problems[]'; }
