@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# One kernel is enough: 6.12
+# One kernel is enough: 6.1
 # Keys over the life of a cluster: none is used twice with one sequence number, whatever happens to nodes; a retired one is
 # nowhere; and none shows where it does not belong.
 #
