@@ -6,7 +6,7 @@
 #include "loader/base/address.hpp"
 #include "maps/types.h"
 
-// This node's pod CIDRs among the constants of a program.
+// Who sends, among the constants of a program: this node's pod CIDRs; of pod_egress, its pod's addresses.
 namespace sheath::maps {
 
 // As many of each family as a program takes, the first ones.

@@ -65,7 +65,7 @@ static __always_inline struct sheath_owner pod_owner(const struct packet *packet
 	return (struct sheath_owner){.kind = owner >> 16, .node_id = owner};
 }
 
-/* Whether it is in a pod CIDR of this node that the constants have. */
+/* Whether it is one of those that the constants have: of this node's pods, or of the pod behind the device. */
 static __always_inline int is_own_pod_address(const struct packet *packet, const struct sheath_addr *address)
 {
 	const __be64 *halves = (const __be64 *)address->addr;

@@ -359,7 +359,6 @@ void add_programs(const Inputs& in, Desired& desired) {
   }
 }
 
-// Before anything is changed: what the maps cannot hold.
 // The same for all programs.
 Result<> add_lengths(const Inputs& in, Desired& desired) {
   std::vector<Cidr> prefixes;
@@ -373,6 +372,7 @@ Result<> add_lengths(const Inputs& in, Desired& desired) {
   return {};
 }
 
+// Before anything is changed: what the maps cannot hold.
 Result<> check_sizes(const Maps& maps) {
   const auto cidrs = [&](Family family) {
     return std::ranges::count_if(maps.pod_cidrs,

@@ -145,7 +145,7 @@ def control_plane(document):
         yield at_most(f"{name}, processor for one node added: {large:,} nodes, × {small:,}", 1.2, growth(engine, what),
                       times(growth(engine, what)),
                       "a rotation is everybody's affair: each round is about all peers" if engine == "ipsec" else
-                      "few additions, the first after the start among them, in an emulated guest: what grows is what is cold")
+                      "few additions, the first after the start among them, in an emulated guest: go by the least")
         resident = found[(engine, "agent: resident memory", large)]["median"] / 1024
         yield at_most(f"{name}, agent's resident memory at {large:,} nodes, MiB", 24, resident, f"{resident:.1f}")
 
