@@ -31,10 +31,10 @@ static __always_inline __u32 exceeded_mtu(struct __sk_buff *skb, const struct pa
 	__u32 gso = skb->gso_size;
 	__u32 mtu = gso ? 0 : packet->l3_length;
 
-	if (!gso && mtu <= config.tunnel_mtu && !(config.ipv4_mtu && packet->family == 4))
-		return 0;
 	if (config.ipv4_mtu && packet->family == 4)
 		return (gso ? segment_length(skb, packet) : mtu) > config.ipv4_mtu ? config.ipv4_mtu : 0;
+	if (!gso && mtu <= config.tunnel_mtu)
+		return 0;
 	if (bpf_check_mtu(skb, config.tunnel_ifindex, &mtu, 0, gso ? BPF_MTU_CHK_SEGS : 0) <= 0)
 		return 0;
 	return mtu;
