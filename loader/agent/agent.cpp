@@ -163,12 +163,13 @@ class Agent {
     schedule();
   }
 
-  // Of the folder of node objects, when nothing else is new; nullopt: all has to be looked at, as it has each `resync`
-  // however much changes in between. Forgets them.
+  // Of the folder of node objects, when nothing else is new; none, when some peers are waited for. nullopt: all has to
+  // be looked at, as it has each `resync` however much changes in between. Forgets them.
   std::optional<std::set<std::string>> take_changed_files() {
     auto files = std::exchange(changed_files_, {});
     const bool is_due = Pace::Clock::now() - last_look_at_all_ >= config().agent.resync;
-    if (std::exchange(everything_changed_, false) || files.empty() || is_due) return std::nullopt;
+    const bool is_few = !files.empty() || (memory_ && !memory_->pending.empty());
+    if (std::exchange(everything_changed_, false) || !is_few || is_due) return std::nullopt;
     return files;
   }
 

@@ -251,6 +251,17 @@ Result<Heard> PinnedMaps::heard() const {
   return heard;
 }
 
+Result<Heard> PinnedMaps::heard_of(const std::set<std::uint16_t>& node_ids) const {
+  const HeardTable table(fd("heard"), "heard");
+  Heard out;
+  for (const auto id : node_ids) {
+    const auto row = table.find(id);
+    if (!row) return fail(row.error());
+    if (*row) out[id] = **row;
+  }
+  return out;
+}
+
 Result<Endpoints> PinnedMaps::endpoints() const {
   const auto rows = EndpointTable(fd("endpoints"), "endpoints").dump();
   if (!rows) return fail(rows.error());

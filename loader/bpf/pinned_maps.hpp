@@ -77,6 +77,8 @@ class PinnedMaps {
   Result<Peers> peers() const;
   // What tunnel_ingress noted, by node ID.
   Result<Heard> heard() const;
+  // Of these alone.
+  Result<Heard> heard_of(const std::set<std::uint16_t>& node_ids) const;
   Result<Endpoints> endpoints() const;
   Result<Metrics> metrics() const;
   // By direction, then whether it was dropped, reason and peer.

@@ -5,6 +5,7 @@
 #include <thread>
 #include <utility>
 
+#include "loader/bpf/pinned_maps.hpp"
 #include "loader/engine/engine.hpp"
 #include "loader/engine/executor.hpp"
 #include "loader/engine/facts.hpp"
@@ -12,6 +13,7 @@
 #include "loader/engine/lock.hpp"
 #include "loader/engine/observe.hpp"
 #include "loader/engine/preflight.hpp"
+#include "loader/engine/translate.hpp"
 #include "loader/keys/key_file.hpp"
 #include "loader/plan/desired.hpp"
 #include "loader/plan/planner.hpp"
@@ -160,7 +162,9 @@ struct Situation {
   std::optional<IpsecMaterial> ipsec;
   Input input;
   Observation seen;
+  std::optional<plan::IpsecInputs> ipsec_inputs;  // with IPsec
 
+  const plan::IpsecInputs* inputs() const { return ipsec_inputs ? &*ipsec_inputs : nullptr; }
   const IpsecMaterial* secrets() const { return ipsec ? &*ipsec : nullptr; }
 };
 
@@ -186,23 +190,18 @@ Result<Situation> look_around(Session& session) {
   auto seen = observe(session.socket, {config.paths.bpffs, config.paths.run, input->publication.path});
   if (!seen) return fail(std::move(seen.error()));
   if (auto refused = refuse_foreign(*seen, config); !refused) return fail(std::move(refused.error()));
-  return Situation{std::move(*gathered), std::move(ipsec), std::move(*input), std::move(*seen)};
+  Situation now{std::move(*gathered), std::move(ipsec), std::move(*input), std::move(*seen), std::nullopt};
+  if (!now.ipsec) return now;
+  auto inputs = now.ipsec->inputs(config, now.input.cluster, session.digests());
+  if (!inputs) return fail(std::move(inputs.error()));
+  now.ipsec_inputs = std::move(*inputs);
+  return now;
 }
 
-Result<plan::Desired> decide(Session& session, const Situation& now) {
-  plan::Inputs inputs{session.config,
-                      now.input.cluster,
-                      now.gathered.facts,
-                      now.seen.actual,
-                      now.input.publication,
-                      now.input.publication_encrypting,
-                      now.input.says_it_encrypts,
-                      nullptr};
-  if (!now.ipsec) return plan::build_desired(inputs);
-  const auto ipsec = now.ipsec->inputs(session.config, now.input.cluster, session.digests());
-  if (!ipsec) return fail(ipsec.error());
-  inputs.ipsec = &*ipsec;
-  return plan::build_desired(inputs);
+Result<plan::Desired> decide(const Session& session, const Situation& now) {
+  return plan::build_desired({session.config, now.input.cluster, now.gathered.facts, now.seen.actual,
+                              now.input.publication, now.input.publication_encrypting, now.input.says_it_encrypts,
+                              now.inputs()});
 }
 
 // What a plan did to this node's sessions has to be published, and that is the next plan's.
@@ -212,26 +211,30 @@ bool changed_sessions(const plan::Plan& plan) {
   });
 }
 
-// What the next round may build on, if this one leaves nothing to do.
-std::optional<Memory> memory_of(const Session& session, const Situation& now, const plan::Desired& desired) {
-  if (session.kept == nullptr || !can_remember(session.config, now.gathered.facts, now.input.cluster))
-    return std::nullopt;
-  return Memory{now.gathered.facts, now.input.cluster.at(session.config.node_name),
-                state::ClusterIndex(now.input.cluster), plan::Standing(desired)};
+// What the next round may build on, when this one's plan is done.
+std::optional<Memory> memory_of(const Session& session, const Situation& now, const plan::Desired& desired,
+                                const Report& report) {
+  if (session.kept == nullptr || report.again) return std::nullopt;
+  return Memory::of(
+      {session.config, now.input.cluster, now.gathered.facts, now.seen.actual, now.inputs(), desired, report.plan});
 }
 
-Report report_of(const Situation& now, plan::Desired&& desired) {
+// What the plan for `desired` does not settle.
+void add_waits(const plan::Desired& desired, Report& report) {
+  report.waiting_for_key = desired.waiting_for_key;
+  report.waits = desired.waits;
+  report.settled = desired.waiting_for_key.empty() && desired.waits.empty();
+  if (!desired.ipsec) return;
+  std::ranges::copy(desired.ipsec->rotation.waits, std::back_inserter(report.waits));
+  report.settled = report.settled && plan::is_settled(*desired.ipsec);
+}
+
+Report report_of(const Situation& now, const plan::Desired& desired) {
   Report report;
   report.plan = plan::make_plan(desired, now.seen.actual);
-  report.settled = desired.waiting_for_key.empty() && desired.waits.empty();
-  report.waits = std::move(desired.waits);
   report.again = desired.node_traffic_pending || changed_sessions(report.plan);
-  if (desired.ipsec) {
-    std::ranges::copy(desired.ipsec->rotation.waits, std::back_inserter(report.waits));
-    report.settled = report.settled && plan::is_settled(*desired.ipsec);
-  }
-  report.names = std::move(desired.names);
-  report.waiting_for_key = std::move(desired.waiting_for_key);
+  report.names = desired.names;
+  add_waits(desired, report);
   const auto add = [&](const std::vector<std::string>& warnings) {
     report.warnings.insert(report.warnings.end(), warnings.begin(), warnings.end());
   };
@@ -257,17 +260,37 @@ Result<Report> go_round(Session& session, std::size_t steps_done) {
   if (!cuts) return fail(cuts.error());
   const auto now = look_around(session);
   if (!now) return fail(now.error());
-  auto desired = decide(session, *now);
-  if (!desired) return fail(std::move(desired.error()));
-  auto memory = memory_of(session, *now, *desired);
-  auto report = report_of(*now, std::move(*desired));
+  const auto desired = decide(session, *now);
+  if (!desired) return fail(desired.error());
+  auto report = report_of(*now, *desired);
+  auto memory = memory_of(session, *now, *desired, report);
   report.steps_done = steps_done;
   if (session.dry_run) return report;
   Executor executor(session.socket, session.config, now->secrets());
   auto done = run(executor, *cuts, report);
   if (!done) return fail(std::move(done.error()));
-  if (memory && report.settled && !report.again) session.kept->memory = std::move(memory);
+  if (memory && report.failures.empty()) session.kept->memory = std::move(memory);
   return report;
+}
+
+Result<std::map<std::uint16_t, plan::Heard>> heard_from(const state::Config& config,
+                                                        const std::set<std::uint16_t>& node_ids) {
+  const auto maps = bpf::PinnedMaps::open(config.paths.bpffs, bpf::Access::kRead, bpf::Which::kState);
+  if (!maps) return fail(maps.error());
+  if (!*maps) return fail("the maps are gone");
+  const auto rows = (*maps)->heard_of(node_ids);
+  if (!rows) return fail(rows.error());
+  std::map<std::uint16_t, plan::Heard> out;
+  for (const auto& [id, row] : *rows) out[id] = from_heard(row);
+  return out;
+}
+
+// Whatever cannot be had is for a look at everything to complain about.
+std::optional<IpsecMaterial> secrets_of(const state::Config& config) {
+  if (config.encryption != state::Encryption::kIpsec) return std::nullopt;
+  auto loaded = IpsecMaterial::load(config);
+  if (!loaded) return std::nullopt;
+  return std::move(*loaded);
 }
 
 // A round about a few nodes, if that is possible.
@@ -279,21 +302,19 @@ Result<std::optional<Report>> go_small_round(Session& session, const std::set<st
   auto known = std::exchange(memory, std::nullopt);
   const auto files = source.read_again(changed_files);
   if (!files) return std::nullopt;
-  auto few = plan_few(session.config, *known, good, *files);
+  const auto ipsec = secrets_of(session.config);
+  const auto heard = [&](const std::set<std::uint16_t>& ids) { return heard_from(session.config, ids); };
+  auto few = plan_few(session.config, *known, good, *files, {ipsec ? &*ipsec : nullptr, digests, heard});
   if (!few) return std::nullopt;
   good.take(few->update);
   Report report;
   report.of_few = true;
-  report.plan = std::move(few->plan);
+  report.plan = few->plan;
   report.names = few->desired.names;
-  report.waiting_for_key = few->desired.waiting_for_key;
-  report.waits = few->desired.waits;
-  report.settled = report.waiting_for_key.empty() && report.waits.empty();
-  Executor executor(session.socket, session.config);
+  add_waits(few->desired, report);
+  Executor executor(session.socket, session.config, ipsec ? &*ipsec : nullptr);
   if (auto done = run(executor, *cuts, report); !done) return fail(std::move(done.error()));
-  if (!report.settled) return report;
-  remember(*few, *known);
-  memory = std::move(known);
+  if (report.failures.empty() && remember(*few, *known)) memory = std::move(known);
   return report;
 }
 

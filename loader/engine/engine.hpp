@@ -35,7 +35,8 @@ struct ApplyOptions {
   std::chrono::milliseconds wait{0};
   // Null: all node objects of the configuration's source have to be good.
   const Kept* kept = nullptr;
-  // With `kept`: since the last call nothing has changed but these files of the source, by its own names.
+  // With `kept`: since the last call nothing has changed but these files of the source, by its own names, or what the
+  // last call's peers were waited for.
   std::optional<std::set<std::string>> changed_files = std::nullopt;
 };
 

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "loader/engine/digest_cache.hpp"
+#include "loader/engine/ipsec_material.hpp"
 #include "loader/plan/facts.hpp"
 #include "loader/plan/standing.hpp"
+#include "loader/plan/standing_ipsec.hpp"
 #include "loader/state/cluster_index.hpp"
 #include "loader/state/config.hpp"
 #include "loader/state/good_nodes.hpp"
@@ -18,22 +23,45 @@
 // costs the same in a cluster of fifty and of five thousand.
 namespace sheath::engine {
 
-// What the last round over everything left: it found all done, or did it.
+// What a round over everything left: it found all done or did it, but for what waits for a few peers.
 struct Memory {
   plan::Facts facts;
   state::Node own;
   state::ClusterIndex index;  // of the whole cluster
   plan::Standing standing;
+  std::optional<plan::StandingIpsec> ipsec;  // with IPsec
+  std::set<std::string> pending;             // peers that the next round has to look at, whether they change or not
+
+  // What it was: all of it is as the round left it, when its plan was done.
+  struct Round {
+    const state::Config& config;
+    const state::Cluster& cluster;
+    const plan::Facts& facts;
+    const plan::Actual& actual;      // before
+    const plan::IpsecInputs* ipsec;  // null without IPsec
+    const plan::Desired& desired;
+    const plan::Plan& plan;
+  };
+  // nullopt: rounds about a few nodes cannot be had after it.
+  static std::optional<Memory> of(const Round& round);
 };
 
-// Whether rounds about a few nodes can be had with this configuration at all (see plan::Standing).
-bool can_remember(const state::Config& config, const plan::Facts& facts, const state::Cluster& cluster);
+// What a round about a few nodes looks at beside their objects.
+struct Sight {
+  const IpsecMaterial* ipsec = nullptr;  // null without IPsec
+  DigestCache& digests;
+  // What was heard from peers of these IDs.
+  std::function<Result<std::map<std::uint16_t, plan::Heard>>(const std::set<std::uint16_t>&)> heard;
+};
 
-// Some nodes that changed, and what follows. Holds on to what it was made from.
+// Some nodes that changed or are waited for, and what follows. Holds on to what it was made from.
 struct Few {
   state::GoodNodes::Update update;
+  std::set<std::string> names;
   std::vector<state::Node> before;  // those of them that were there
   std::vector<state::Node> after;   // those that are
+  plan::IpsecTraces traces;         // of those before, with IPsec
+  plan::IpsecInputs ipsec;
   plan::Desired desired;
   plan::Plan plan;
 };
@@ -41,9 +69,9 @@ struct Few {
 // nullopt: everything has to be looked at. So it is when this node itself is among them, when they contradict the
 // others or each other, and when anything would have to be done but about these peers. Changes nothing.
 std::optional<Few> plan_few(const state::Config& config, const Memory& memory, const state::GoodNodes& good,
-                            std::span<const state::ChangedFile> files);
+                            std::span<const state::ChangedFile> files, const Sight& sight);
 
-// The plan was done.
-void remember(const Few& few, Memory& memory);
+// The plan was done. False: the memory does not hold any more.
+bool remember(const Few& few, Memory& memory);
 
 }  // namespace sheath::engine

@@ -54,20 +54,28 @@ const keys::IpsecKey* IpsecMaterial::psk(std::uint8_t id) const {
   return nullptr;
 }
 
-Result<> IpsecMaterial::add_digests(const state::Node& peer, DigestCache& cache, plan::IpsecInputs& inputs) const {
+Result<> IpsecMaterial::add_digests(const state::Node& peer, DigestCache& cache, plan::IpsecDigests& out) const {
   for (const auto& theirs : peer.ipsec_sessions) {
     const auto own = sessions_.find(theirs.generation);
     if (own == sessions_.end() || own->second.psk().id() != theirs.psk_id) continue;
     const keys::KeyContext context{node_name_, peer.name, theirs.public_key};
     const auto digests = cache.digests(own->second, context);
     if (!digests) return fail(Error(digests.error()).context("node " + peer.name));
-    inputs.digests[{peer.name, theirs.generation}] = *digests;
+    out[{peer.name, theirs.generation}] = *digests;
   }
   return {};
 }
 
-Result<plan::IpsecInputs> IpsecMaterial::inputs(const state::Config& config, const state::Cluster& cluster,
-                                                DigestCache& cache) const {
+Result<plan::IpsecDigests> IpsecMaterial::digests(const state::Cluster& cluster, DigestCache& cache) const {
+  plan::IpsecDigests out;
+  for (const auto& [name, node] : cluster) {
+    if (name == node_name_) continue;
+    if (auto done = add_digests(node, cache, out); !done) return fail(std::move(done.error()));
+  }
+  return out;
+}
+
+plan::IpsecInputs IpsecMaterial::own_inputs(const state::Config& config) const {
   plan::IpsecInputs out;
   out.file_key_id = file_key_.id();
   out.algorithms.push_back(file_key_.algorithm());
@@ -78,19 +86,26 @@ Result<plan::IpsecInputs> IpsecMaterial::inputs(const state::Config& config, con
     out.sessions.push_back({generation, session.public_key(), session.tag(), session.psk().id(), session.drawn_at()});
     out.held_psk_ids.insert(session.psk().id());
     out.algorithms.push_back(session.psk().algorithm());
-    auto recorded = store_.recorded(session);
-    if (!recorded) return fail(std::move(recorded.error()));
-    out.recorded[generation] = std::move(*recorded);
   }
   // Two at most, the older one first.
   if (out.sessions.size() == 2 && plan::is_ahead(out.sessions[0].generation, out.sessions[1].generation)) {
     std::swap(out.sessions[0], out.sessions[1]);
   }
-  cache.begin_round();
-  for (const auto& [name, node] : cluster) {
-    if (name == node_name_) continue;
-    if (auto done = add_digests(node, cache, out); !done) return fail(std::move(done.error()));
+  return out;
+}
+
+Result<plan::IpsecInputs> IpsecMaterial::inputs(const state::Config& config, const state::Cluster& cluster,
+                                                DigestCache& cache) const {
+  auto out = own_inputs(config);
+  for (const auto& [generation, session] : sessions_) {
+    auto recorded = store_.recorded(session);
+    if (!recorded) return fail(std::move(recorded.error()));
+    out.recorded[generation] = std::move(*recorded);
   }
+  cache.begin_round();
+  auto all = digests(cluster, cache);
+  if (!all) return fail(std::move(all.error()));
+  out.digests = std::move(*all);
   return out;
 }
 

@@ -21,7 +21,8 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kHeader = "sheath-session 1";
 constexpr std::size_t kMaxSessionFile = 2048;
-constexpr std::size_t kLines = 5;  // header, tag, time, private key, pre-shared key
+constexpr std::size_t kLines = 5;            // header, tag, time, private key, pre-shared key
+constexpr std::size_t kAppendedAtOnce = 64;  // pairs
 constexpr mode_t kFileMode = 0600;
 constexpr mode_t kFolderMode = 0700;
 
@@ -124,6 +125,41 @@ RecordedPeers parse_pairs(std::string_view content, const std::string& header) {
   return out;
 }
 
+std::string pair_lines(const RecordedPeers& peers) {
+  std::string out;
+  for (const auto& [peer, key] : peers) out += peer + " " + key.text() + "\n";
+  return out;
+}
+
+Result<std::string> read_at(const UniqueFd& fd, const fs::path& path, off_t offset, std::size_t size) {
+  std::string out(size, '\0');
+  const auto count = pread(fd.get(), out.data(), out.size(), offset);
+  if (count < 0) return fail(Error::system("read " + path.string(), errno));
+  out.resize(static_cast<std::size_t>(count));
+  return out;
+}
+
+// All of the lines or none of them, on disk. False: there is no such file, or it begins otherwise.
+Result<bool> append(const fs::path& path, const std::string& header, std::string lines) {
+  const UniqueFd fd(open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC));
+  if (!fd && errno == ENOENT) return false;
+  if (!fd) return fail(Error::system("open " + path.string(), errno));
+  const auto found = read_at(fd, path, 0, header.size());
+  if (!found) return fail(found.error());
+  if (*found != header) return false;
+  struct stat info{};
+  if (fstat(fd.get(), &info) != 0) return fail(Error::system("read " + path.string(), errno));
+  const auto last = read_at(fd, path, info.st_size - 1, 1);
+  if (!last) return fail(last.error());
+  if (*last != "\n") lines.insert(0, "\n");  // a line that was cut short must not swallow the next
+  errno = 0;
+  if (write(fd.get(), lines.data(), lines.size()) == static_cast<ssize_t>(lines.size()) && fsync(fd.get()) == 0)
+    return true;
+  const int number = errno == 0 ? ENOSPC : errno;                      // a part of it found room
+  [[maybe_unused]] const int cut = ftruncate(fd.get(), info.st_size);  // a part that stays says nothing
+  return fail(Error::system("write " + path.string(), number));
+}
+
 }  // namespace
 
 fs::path SessionStore::session_file(std::uint8_t generation) const {
@@ -194,14 +230,18 @@ Result<RecordedPeers> SessionStore::recorded(const Session& session) const {
   return parse_pairs(*content, pairs_header(session));
 }
 
-// Written anew as a whole: one record a plan, whatever it holds.
+// A few are appended, so that one peer more costs the same in a large cluster; many are written anew with the rest, and
+// what was said of them before goes.
 Result<> SessionStore::record(const Session& session, const RecordedPeers& peers) const {
+  if (peers.size() <= kAppendedAtOnce) {
+    const auto appended = append(pairs_file(session.generation()), pairs_header(session), pair_lines(peers));
+    if (!appended) return fail(appended.error());
+    if (*appended) return {};
+  }
   auto known = recorded(session);
   if (!known) return fail(std::move(known.error()));
   for (const auto& [peer, key] : peers) (*known)[peer] = key;
-  std::string text = pairs_header(session);
-  for (const auto& [peer, key] : *known) text += peer + " " + key.text() + "\n";
-  return write_file_atomically(pairs_file(session.generation()), text, kFileMode);
+  return write_file_atomically(pairs_file(session.generation()), pairs_header(session) + pair_lines(*known), kFileMode);
 }
 
 }  // namespace sheath::keys

@@ -16,7 +16,8 @@ using RecordedPeers = std::map<std::string, PublicKey>;  // by peer: the session
 // This node's sessions, in the run directory (a tmpfs, so that a reboot forgets them):
 //
 //   <run>/ipsec/session-3   tag, time, private key and pre-shared key of generation 3; mode 0600, its folder 0700
-//   <run>/ipsec/pairs-3     whom data may have been sent to under it: one line for our public key, one a peer
+//   <run>/ipsec/pairs-3     whom data may have been sent to under it: one line for our public key, then "peer key"; of
+//                           two about one peer the later one counts, and a line that is cut short says nothing
 //
 // The caller holds the node's lock.
 class SessionStore {

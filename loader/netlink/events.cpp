@@ -10,10 +10,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <span>
 #include <string_view>
 
 #include "loader/netlink/backstop.hpp"
+#include "loader/netlink/socket.hpp"
 
 namespace sheath::netlink {
 namespace {
@@ -35,6 +37,11 @@ Result<UniqueFd> join(int protocol, std::span<const int> groups) {
       return fail(Error::system("join group " + std::to_string(group) + " of netlink events", errno));
   }
   return fd;
+}
+
+bool may_concern(int protocol, const unsigned char* bytes, std::size_t size) {
+  if (protocol == NETLINK_NETFILTER) return may_name_backstop(bytes, size);
+  return protocol != NETLINK_XFRM || is_of_others(bytes, size);
 }
 
 }  // namespace
@@ -69,8 +76,7 @@ bool Events::drain(int descriptor) {
     }
     if (size < 0 && errno == EINTR) continue;
     if (size <= 0) return concerns;
-    concerns = concerns || source->protocol != NETLINK_NETFILTER ||
-               may_name_backstop(buffer.data(), static_cast<std::size_t>(size));
+    concerns = concerns || may_concern(source->protocol, buffer.data(), static_cast<std::size_t>(size));
   }
 }
 
@@ -80,6 +86,21 @@ bool may_name_backstop(const unsigned char* bytes, std::size_t size) {
   // Table names are strings with their end.
   const std::string name = std::string(kBackstopTable) + '\0';
   return text.find(name) != std::string_view::npos;
+}
+
+// A notification has the port of who asked for the change (km_state_notify and the like pass it on), the kernel's own
+// have none.
+bool is_of_others(const unsigned char* bytes, std::size_t size) {
+  while (size >= sizeof(nlmsghdr)) {
+    nlmsghdr header;
+    std::memcpy(&header, bytes, sizeof header);
+    const std::size_t step = NLMSG_ALIGN(header.nlmsg_len);
+    if (step < sizeof header || !is_own_port(header.nlmsg_pid)) return true;
+    if (step >= size) return false;
+    bytes += step;
+    size -= step;
+  }
+  return size > 0;
 }
 
 }  // namespace sheath::netlink

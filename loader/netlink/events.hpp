@@ -18,7 +18,8 @@ class Events {
 
   // To poll; each then wants drain(). They are this object's.
   std::vector<int> descriptors() const;
-  // Takes what has come. True when it concerns us; also when more came than fitted (ENOBUFS).
+  // Takes what has come. True when it concerns us; also when more came than fitted (ENOBUFS). What this process itself
+  // did to states and policies does not.
   bool drain(int descriptor);
 
  private:
@@ -31,5 +32,8 @@ class Events {
 
 // Whether a message of NETLINK_NETFILTER may be about the backstop's table. Pure.
 bool may_name_backstop(const unsigned char* bytes, std::size_t size);
+
+// The same of NETLINK_XFRM: whether anything in it was done by others than this process.
+bool is_of_others(const unsigned char* bytes, std::size_t size);
 
 }  // namespace sheath::netlink

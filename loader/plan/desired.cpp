@@ -59,17 +59,6 @@ bool has_overlay(const Inputs& in) {
   return in.config.routing == state::Routing::kVxlan;
 }
 
-// The first pair of addresses of one family, IPv4 before IPv6.
-std::optional<TunnelEnds> common_ends(const std::vector<IpAddress>& own, const std::vector<IpAddress>& peer) {
-  for (const auto family : {Family::kIpv4, Family::kIpv6}) {
-    const auto matches = [&](const IpAddress& address) { return address.family == family; };
-    const auto from = std::ranges::find_if(own, matches);
-    const auto to = std::ranges::find_if(peer, matches);
-    if (from != own.end() && to != peer.end()) return TunnelEnds{*from, *to};
-  }
-  return std::nullopt;
-}
-
 std::optional<TunnelEnds> esp_ends(const Inputs& in, const state::Node& peer) {
   const auto& own = own_node(in);
   return has_overlay(in) ? common_ends(own.router_ips, peer.router_ips) : common_ends(own.node_ips, peer.node_ips);
@@ -197,7 +186,7 @@ std::uint32_t vxlan_overhead(const Inputs& in) {
   return std::ranges::any_of(own_node(in).node_ips, is_ipv4) ? kVxlanOverheadIpv4 : kVxlanOverheadIpv6;
 }
 
-Result<Ipsec> ipsec_of(const Inputs& in) {
+Result<Ipsec> ipsec_engine_of(const Inputs& in) {
   const auto& own = own_node(in);
   const auto is_ipv4 = [](const IpAddress& address) { return address.family == Family::kIpv4; };
   const auto& ends = has_overlay(in) ? own.router_ips : own.node_ips;
@@ -465,7 +454,7 @@ void add_warnings(const Inputs& in, Desired& desired) {
 
 Result<> add_devices(const Inputs& in, const Peers& peers, Desired& desired) {
   if (is_ipsec(in)) {
-    auto ipsec = ipsec_of(in);
+    auto ipsec = ipsec_engine_of(in);
     if (!ipsec) return fail(std::move(ipsec.error()));
     desired.ipsec = std::move(*ipsec);
   } else {

@@ -35,7 +35,7 @@ std::vector<Cidr> prefixes_of(const state::Node& node, bool nodes_too) {
 
 IpsecPeer make_peer(const state::Node& own, const IpsecPeerInput& input) {
   const auto selectors = selectors_of(prefixes_of(own, input.nodes_too), prefixes_of(*input.node, input.nodes_too));
-  IpsecPeer peer{input.node_id, input.ends, selectors, {}};
+  IpsecPeer peer{input.node_id, input.ends, selectors, {}, false};
   for (const auto& session : input.node->ipsec_sessions) {
     peer.sessions[session.generation] = {session.generation, session.public_key, session.tag, session.psk_id};
   }
@@ -50,8 +50,11 @@ void add_departed(const IpsecActual& actual, Ipsec& ipsec) {
   for (const auto& state : actual.states) seen.insert(state.state.node_id);
   for (const auto& policy : actual.policies) seen.insert(policy.node_id);
   for (const auto id : seen) {
+    if (known.contains(id)) continue;
     // No node may be called so: names have no blanks.
-    if (!known.contains(id)) ipsec.peers["node " + std::to_string(id)].node_id = id;
+    auto& peer = ipsec.peers["node " + std::to_string(id)];
+    peer.node_id = id;
+    peer.departed = true;
   }
 }
 
@@ -132,9 +135,27 @@ class ViewBuilder {
 
 }  // namespace
 
+std::optional<TunnelEnds> common_ends(const std::vector<IpAddress>& own, const std::vector<IpAddress>& peer) {
+  for (const auto family : {Family::kIpv4, Family::kIpv6}) {
+    const auto matches = [&](const IpAddress& address) { return address.family == family; };
+    const auto from = std::ranges::find_if(own, matches);
+    const auto to = std::ranges::find_if(peer, matches);
+    if (from != own.end() && to != peer.end()) return TunnelEnds{*from, *to};
+  }
+  return std::nullopt;
+}
+
+Ipsec ipsec_of(const state::Node& own, const std::vector<OwnSession>& sessions,
+               const std::vector<IpsecPeerInput>& peers) {
+  Ipsec ipsec;
+  for (const auto& session : sessions) ipsec.sessions[session.generation] = session;
+  for (const auto& input : peers) ipsec.peers[input.node->name] = make_peer(own, input);
+  return ipsec;
+}
+
 Ipsec build_ipsec(const state::Node& own, const IpsecInputs& inputs, const std::vector<IpsecPeerInput>& peers,
                   const IpsecActual& actual, const Maps& maps) {
-  Ipsec ipsec;
+  auto ipsec = ipsec_of(own, inputs.sessions, peers);
   RotationView view;
   view.name = own.name;
   view.sessions = inputs.sessions;
@@ -142,8 +163,6 @@ Ipsec build_ipsec(const state::Node& own, const IpsecInputs& inputs, const std::
   view.held_psk_ids = inputs.held_psk_ids;
   view.now = inputs.now;
   view.timing = inputs.timing;
-  for (const auto& session : inputs.sessions) ipsec.sessions[session.generation] = session;
-  for (const auto& input : peers) ipsec.peers[input.node->name] = make_peer(own, input);
   add_departed(actual, ipsec);
 
   const ViewBuilder builder(inputs, actual, maps, ipsec);
@@ -165,17 +184,16 @@ std::uint8_t generation_in_use(const Ipsec& ipsec, const std::string& peer) {
   return in_use;
 }
 
+bool is_at_rest(const PeerRotation& peer) {
+  const auto is_probe = [](const Move& move) { return move.kind == MoveKind::kProbe; };
+  return peer.phase == RotationPhase::kSteady && std::ranges::all_of(peer.additions, is_probe) &&
+         peer.retirements.empty();
+}
+
 bool is_settled(const Ipsec& ipsec) {
   const auto& decision = ipsec.rotation;
-  // A peer that is steady may still be probed, for it to say that it is, too.
-  const auto is_probe = [](const Move& move) { return move.kind == MoveKind::kProbe; };
-  const auto at_rest = [&](const auto& entry) {
-    const auto& peer = entry.second;
-    return peer.phase == RotationPhase::kSteady && std::ranges::all_of(peer.additions, is_probe) &&
-           peer.retirements.empty();
-  };
   return !decision.draw && decision.wipe.empty() && decision.waits.empty() &&
-         std::ranges::all_of(decision.peers, at_rest);
+         std::ranges::all_of(decision.peers, [](const auto& entry) { return is_at_rest(entry.second); });
 }
 
 }  // namespace sheath::plan

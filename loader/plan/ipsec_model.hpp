@@ -83,12 +83,14 @@ struct IpsecActual {
   std::set<EspPolicy> policies;
 };
 
-// A peer of the IPsec engine. One that has left the cluster but not the kernel has its node ID and nothing else.
+// A peer of the IPsec engine. One that has left the cluster but not the kernel (departed) has its node ID and nothing
+// else.
 struct IpsecPeer {
   std::uint16_t node_id = 0;
   std::optional<TunnelEnds> ends;
   std::set<std::pair<Cidr, Cidr>> selectors;  // own pod CIDR and the peer's, of one family
   std::map<std::uint8_t, PeerSession> sessions;
+  bool departed = false;
 };
 
 // What the engine should be: its device, its peers by name, and what the rotation says is next.

@@ -59,9 +59,9 @@ class Moves {
         plan_.emplace_back(ForgetHeard{about.node_id, move.generation});
         return;
       case MoveKind::kAddReceive:
-        return add_state(peer, about, StateUse::kReceive, move.generation);
+        return add_state(peer, StateUse::kReceive, move.generation);
       case MoveKind::kAddTransmit:
-        return add_state(peer, about, StateUse::kTransmit, move.generation);
+        return add_state(peer, StateUse::kTransmit, move.generation);
       case MoveKind::kSetPolicy:
         plan_.emplace_back(SetPolicies{policies_of(desired_, peer, move.generation)});
         return;
@@ -96,11 +96,9 @@ class Moves {
     }
   }
 
-  void add_state(const std::string& name, const IpsecPeer& peer, StateUse use, std::uint8_t generation) {
-    const auto& session = peer.sessions.at(generation);
-    const auto tag = use == StateUse::kTransmit ? desired_.sessions.at(generation).tag : session.tag;
-    const EspState state{use, peer.node_id, generation, *peer.ends, keys::spi_of(tag, generation)};
-    plan_.emplace_back(AddState{name, state, session.public_key});
+  void add_state(const std::string& peer, StateUse use, std::uint8_t generation) {
+    const auto& session = desired_.peers.at(peer).sessions.at(generation);
+    plan_.emplace_back(AddState{peer, state_of(desired_, peer, use, generation), session.public_key});
   }
 
   void record(const std::vector<std::pair<std::string, std::uint8_t>>& pairs) {
@@ -148,6 +146,12 @@ void drop_strays(const Ipsec& desired, const IpsecActual& actual, Plan& plan) {
 }
 
 }  // namespace
+
+EspState state_of(const Ipsec& desired, const std::string& peer, StateUse use, std::uint8_t generation) {
+  const auto& about = desired.peers.at(peer);
+  const auto tag = use == StateUse::kTransmit ? desired.sessions.at(generation).tag : about.sessions.at(generation).tag;
+  return {use, about.node_id, generation, about.ends.value(), keys::spi_of(tag, generation)};
+}
 
 std::set<EspPolicy> policies_of(const Ipsec& desired, const std::string& peer, std::uint8_t generation) {
   std::set<EspPolicy> out;

@@ -19,6 +19,8 @@ void plan_ipsec_removals(const Ipsec& desired, const IpsecActual& actual, Maps& 
 // Everything of the engine, when another one has taken over or nothing is to be left.
 void plan_ipsec_removal(const IpsecActual& actual, Plan& plan);
 
+// A state of a peer for one generation: both have a session of it, and the peer has ends.
+EspState state_of(const Ipsec& desired, const std::string& peer, StateUse use, std::uint8_t generation);
 // The policies of a peer for one generation: of the own session there is.
 std::set<EspPolicy> policies_of(const Ipsec& desired, const std::string& peer, std::uint8_t generation);
 

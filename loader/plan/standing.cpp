@@ -51,6 +51,11 @@ Standing::Standing(const Desired& done)
     frame_.tunnel = Tunnel{tunnel.name,       tunnel.mtu,         tunnel.up,     tunnel.rp_filter_off,
                            tunnel.public_key, tunnel.listen_port, tunnel.fwmark, {}};
   }
+  if (done.ipsec) {
+    frame_.ipsec.device = XfrmDevice{done.ipsec->mtu, true};
+    frame_.ipsec.delivery_policies = true;
+    frame_.ipsec.sessions = true;
+  }
   frame_.programs = done.programs;
   if (done.backstop) frame_.backstop = digest(*done.backstop);
   frame_.publication = done.publication;
@@ -61,9 +66,19 @@ Actual Standing::about(Nodes nodes, std::span<const Cidr> cluster_pod_cidrs) con
   Actual out = frame_;
   out.maps = rows_about(maps_, nodes, cluster_pod_cidrs);
   for (const auto* node : nodes) {
-    if (node->wireguard_key) copy_row(tunnel_peers_, *node->wireguard_key, out.tunnel->peers);
+    if (out.tunnel && node->wireguard_key) copy_row(tunnel_peers_, *node->wireguard_key, out.tunnel->peers);
   }
   return out;
+}
+
+std::uint16_t Standing::id_of(const state::Node& peer) const {
+  for (const auto& address : peer.node_ips) {
+    if (const auto found = maps_.node_ips.find(address); found != maps_.node_ips.end()) return found->second.node_id;
+  }
+  for (const auto& cidr : peer.pod_cidrs) {
+    if (const auto found = maps_.pod_cidrs.find(cidr); found != maps_.pod_cidrs.end()) return found->second.node_id;
+  }
+  return 0;
 }
 
 void Standing::absorb(Nodes nodes, const Desired& part) {
@@ -80,7 +95,7 @@ void Standing::absorb(Nodes nodes, const Desired& part) {
   put_rows(part.maps.node_ips, maps_.node_ips);
   put_rows(part.maps.pod_cidrs, maps_.pod_cidrs);
   put_rows(part.maps.peers, maps_.peers);
-  put_rows(part.tunnel->peers, tunnel_peers_);
+  if (part.tunnel) put_rows(part.tunnel->peers, tunnel_peers_);
   for (const auto& [id, entry] : part.maps.peers) ids_[id] = true;
 }
 
@@ -101,7 +116,10 @@ bool is_about_peers(const Plan& plan) {
           return std::is_same_v<One, SetNodeIp> || std::is_same_v<One, SetPodCidr> || std::is_same_v<One, SetPeer> ||
                  std::is_same_v<One, SetTunnelPeer> || std::is_same_v<One, DropAllowedIps> ||
                  std::is_same_v<One, RemoveTunnelPeer> || std::is_same_v<One, DeleteNodeIp> ||
-                 std::is_same_v<One, DeletePodCidr> || std::is_same_v<One, DeletePeer>;
+                 std::is_same_v<One, DeletePodCidr> || std::is_same_v<One, DeletePeer> ||
+                 std::is_same_v<One, AddState> || std::is_same_v<One, DropState> || std::is_same_v<One, RecordPairs> ||
+                 std::is_same_v<One, SetPolicies> || std::is_same_v<One, DropPolicies> ||
+                 std::is_same_v<One, SendProbes> || std::is_same_v<One, ForgetHeard>;
         },
         step);
   });

@@ -95,9 +95,7 @@ agent_start kind-worker3
 check "$E: it comes back" eventually 60 all_have_peers 3
 check "$E: its pods speak again" eventually 20 speaks pod-worker3
 
-if [[ $E == wireguard ]]; then
-  check_above "$E: for that the others looked at the changed objects alone" 0 "$(agent_field kind-worker2 .small_rounds)"
-fi
+check_above "$E: for that the others looked at the changed objects alone" 0 "$(agent_field kind-worker2 .small_rounds)"
 # Its own log is one of these files.
 large_rounds() { agent_field kind-worker3 '.rounds - .small_rounds'; }
 agent_kill kind-worker3

@@ -99,9 +99,7 @@ check "$E: the pods speak" speaks
 change "another pod CIDR" new_pod_cidr
 change "another address" new_address
 change "another key" new_key
-if [[ $E == wireguard ]]; then
-  check_above "$E: the others looked at what changed alone" 2 "$(agent_field kind-worker .small_rounds)"
-fi
+check_above "$E: the others looked at what changed alone" 2 "$(agent_field kind-worker .small_rounds)"
 change "a boot" reboot
 if [[ $(hostname) == vmtest ]]; then
   change "a day later by the clock" clock_by 86400

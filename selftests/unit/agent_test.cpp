@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
+#include <linux/netlink.h>
+#include <linux/xfrm.h>
+#include <unistd.h>
+
 #include <string>
 
 #include "loader/agent/agent.hpp"
@@ -11,6 +15,7 @@
 #include "loader/agent/report.hpp"
 #include "loader/base/address.hpp"
 #include "loader/netlink/events.hpp"
+#include "loader/netlink/socket.hpp"
 
 using namespace sheath;
 using namespace sheath::agent;
@@ -251,6 +256,29 @@ TEST_CASE("endpoint: an address and a port, as they are written") {
     CAPTURE(wrong);
     CHECK_FALSE(Endpoint::parse(wrong));
   }
+}
+
+TEST_CASE("netlink events: what this process did to states and policies is known by its port") {
+  const auto message = [](std::uint32_t port) {
+    nlmsghdr header{};
+    header.nlmsg_len = sizeof header;
+    header.nlmsg_type = XFRM_MSG_NEWSA;
+    header.nlmsg_pid = port;
+    return std::string(reinterpret_cast<const char*>(&header), sizeof header);
+  };
+  const auto is_of_others = [](const std::string& bytes) {
+    return netlink::is_of_others(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+  };
+  // The first of a process has its ID as port.
+  const auto socket = netlink::Socket::open(NETLINK_ROUTE);
+  REQUIRE(socket);
+  const auto own = static_cast<std::uint32_t>(getpid());
+  CHECK_FALSE(is_of_others(message(own)));
+  CHECK_FALSE(is_of_others(message(own) + message(own)));
+  CHECK(is_of_others(message(0)));
+  CHECK(is_of_others(message(own + 1)));
+  CHECK(is_of_others(message(own) + message(own + 1)));
+  CHECK(is_of_others(message(own) + "cut"));
 }
 
 TEST_CASE("netlink events: the backstop's table is known by its name, whole") {

@@ -15,6 +15,14 @@ namespace {
 
 using plan::Scene;
 
+std::optional<Memory> memory_after(const Scene& scene, const plan::Desired& desired) {
+  return Memory::of({scene.config, scene.cluster, scene.facts, {}, nullptr, desired, {}});
+}
+
+std::optional<Memory> memory_after(const Scene& scene) {
+  return memory_after(scene, scene.desired({}));
+}
+
 // A cluster in a folder, a file a node, and a node0 that keeps up with it: by rounds over everything, and by rounds
 // about what has changed.
 class Keeper {
@@ -42,13 +50,13 @@ class Keeper {
     REQUIRE(good_.read(source_, [](std::span<const state::NodeObject>) -> Result<> { return {}; }));
     const auto desired = scene_.desired(node_);
     node_ = plan::apply_all(node_, plan::make_plan(desired, node_));
-    memory_.emplace(scene_.facts, scene_.cluster.at("node0"), state::ClusterIndex(scene_.cluster),
-                    plan::Standing(desired));
+    memory_ = memory_after(scene_, desired);
+    REQUIRE(memory_);
   }
 
   std::optional<Few> plan_changes() {
     const auto files = source_.read_again(std::exchange(changed_, {}));
-    return files ? plan_few(scene_.config, *memory_, good_, *files) : std::nullopt;
+    return files ? plan_few(scene_.config, *memory_, good_, *files, {nullptr, digests_, {}}) : std::nullopt;
   }
 
   // The same steps as those of a plan for everything, and the same end. Takes it.
@@ -61,8 +69,9 @@ class Keeper {
     node_ = plan::apply_all(node_, few.plan);
     CHECK(scene_.plan(node_).empty());
     good_.take(few.update);
-    remember(few, *memory_);
+    CHECK(remember(few, *memory_));
   }
+  const std::set<std::string>& pending() const { return memory_->pending; }
 
  private:
   test::TemporaryFolder folder_;
@@ -71,6 +80,7 @@ class Keeper {
   Scene scene_;
   plan::Actual node_;
   std::optional<Memory> memory_;
+  DigestCache digests_;
   std::set<std::string> changed_;
 };
 
@@ -173,25 +183,44 @@ TEST_CASE("few nodes: a node without a key is dropped to, and waited for") {
   REQUIRE(few);
   CHECK(few->desired.waiting_for_key == std::vector<std::string>{"node7"});
   CHECK(plan::steps_of<plan::SetTunnelPeer>(few->plan).empty());
+  keeper.check_against_all(*few);
+  CHECK(keeper.pending() == std::set<std::string>{"node7"});
+
+  keeper.put(plan::make_node(8));
+  const auto other = keeper.plan_changes();
+  REQUIRE(other);
+  CHECK(other->desired.waiting_for_key == std::vector<std::string>{"node7"});
+  keeper.check_against_all(*other);
+
+  keeper.put(plan::make_node(7));
+  const auto then = keeper.plan_changes();
+  REQUIRE(then);
+  keeper.check_against_all(*then);
+  CHECK(keeper.pending().empty());
 }
 
-TEST_CASE("few nodes: not with IPsec, VXLAN, node encryption, or where routes count") {
+TEST_CASE("few nodes: not with VXLAN, node encryption, or where routes count") {
   Scene scene;
-  CHECK(can_remember(scene.config, scene.facts, scene.cluster));
-  auto config = scene.config;
-  config.encryption = state::Encryption::kIpsec;
-  CHECK_FALSE(can_remember(config, scene.facts, scene.cluster));
-  config = scene.config;
-  config.routing = state::Routing::kVxlan;
-  CHECK_FALSE(can_remember(config, scene.facts, scene.cluster));
-  config = scene.config;
-  config.node_encryption = true;
-  CHECK_FALSE(can_remember(config, scene.facts, scene.cluster));
-  auto facts = scene.facts;
-  facts.routes = {{plan::cidr("0.0.0.0/0"), 0, {2, {}, {}}}};
-  CHECK_FALSE(can_remember(scene.config, facts, scene.cluster));
-  scene.cluster["node1"].node_encryption = true;
-  CHECK_FALSE(can_remember(scene.config, scene.facts, scene.cluster));
+  CHECK(memory_after(scene));
+  SUBCASE("VXLAN") {
+    for (auto& [name, node] : scene.cluster) node.router_ips = {node.pod_cidrs[0].address};
+    scene.config.routing = state::Routing::kVxlan;
+    CHECK_FALSE(memory_after(scene));
+  }
+  SUBCASE("node encryption") {
+    scene.config.node_encryption = true;
+    CHECK_FALSE(memory_after(scene));
+  }
+  SUBCASE("a peer's node encryption") {
+    scene.cluster["node1"].node_encryption = true;
+    CHECK_FALSE(memory_after(scene));
+  }
+  SUBCASE("routes") {
+    scene.facts.routes = {{plan::cidr("0.0.0.0/0"), 0, {2, {}, {}}}};
+    CHECK(memory_after(scene));  // there is but one way
+    scene.facts.uplinks.push_back({"eth1", 1500, 14, {}, 3});
+    CHECK_FALSE(memory_after(scene));
+  }
 }
 
 }  // namespace

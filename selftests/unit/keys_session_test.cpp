@@ -190,6 +190,40 @@ TEST_CASE("session store: the record grows, and is one session's only") {
   CHECK(store.recorded(session_of(9, gcm(20))).value().empty());
 }
 
+TEST_CASE("session store: a record that was cut short loses no other, and of two about one peer the later one counts") {
+  test::TemporaryFolder folder;
+  const SessionStore store(folder.path());
+  const auto session = session_of(9, gcm(20));
+  const auto first = session_of(5, gcm(20)).public_key(), second = session_of(7, gcm(20)).public_key();
+  REQUIRE(store.save(session).has_value());
+  REQUIRE(store.record(session, {{"kind-worker2", first}}).has_value());
+  const auto file = folder / "ipsec" / ("pairs-" + std::to_string(session.generation()));
+  std::filesystem::resize_file(file, std::filesystem::file_size(file) - 3);
+  REQUIRE(store.record(session, {{"kind-worker3", first}}).has_value());
+  CHECK(store.recorded(session).value() == RecordedPeers{{"kind-worker3", first}});
+
+  REQUIRE(store.record(session, {{"kind-worker3", second}}).has_value());
+  CHECK(store.recorded(session).value() == RecordedPeers{{"kind-worker3", second}});
+  CHECK(test::mode_of(file) == 0600);
+}
+
+TEST_CASE("session store: many records are written without those that they replace") {
+  test::TemporaryFolder folder;
+  const SessionStore store(folder.path());
+  const auto session = session_of(9, gcm(20));
+  RecordedPeers peers;
+  for (int i = 0; i < 100; ++i) peers["node-" + std::to_string(i)] = session_of(5, gcm(20)).public_key();
+  REQUIRE(store.save(session).has_value());
+  REQUIRE(store.record(session, peers).has_value());
+  const auto file = folder / "ipsec" / ("pairs-" + std::to_string(session.generation()));
+  const auto size = std::filesystem::file_size(file);
+  REQUIRE(store.record(session, {*peers.begin()}).has_value());
+  CHECK(std::filesystem::file_size(file) > size);
+  REQUIRE(store.record(session, peers).has_value());
+  CHECK(std::filesystem::file_size(file) == size);
+  CHECK(store.recorded(session).value() == peers);
+}
+
 TEST_CASE("session: the digests of a pair are those of its two keys, and the other end has them the other way round") {
   const auto ours = session_of(1, gcm(20));
   const auto theirs = session_of(100, gcm(20));
