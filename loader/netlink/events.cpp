@@ -6,6 +6,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/xfrm.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -15,7 +16,6 @@
 #include <string_view>
 
 #include "loader/netlink/backstop.hpp"
-#include "loader/netlink/socket.hpp"
 
 namespace sheath::netlink {
 namespace {
@@ -88,14 +88,15 @@ bool may_name_backstop(const unsigned char* bytes, std::size_t size) {
   return text.find(name) != std::string_view::npos;
 }
 
-// A notification has the port of who asked for the change (km_state_notify and the like pass it on), the kernel's own
-// have none.
+// xfrm puts into a notification what the header of the request had (xfrm_add_sa and the like: c.portid = nlmsg_pid),
+// and ours have this process. What the kernel does by itself has zero.
 bool is_of_others(const unsigned char* bytes, std::size_t size) {
+  const auto own = static_cast<std::uint32_t>(getpid());
   while (size >= sizeof(nlmsghdr)) {
     nlmsghdr header;
     std::memcpy(&header, bytes, sizeof header);
     const std::size_t step = NLMSG_ALIGN(header.nlmsg_len);
-    if (step < sizeof header || !is_own_port(header.nlmsg_pid)) return true;
+    if (step < sizeof header || header.nlmsg_pid != own) return true;
     if (step >= size) return false;
     bytes += step;
     size -= step;

@@ -104,6 +104,10 @@ void Message::set_sequence(std::uint32_t sequence) {
   nlmsg_hdr(message_.get())->nlmsg_seq = sequence;
 }
 
+void Message::set_sender(std::uint32_t process) {
+  nlmsg_hdr(message_.get())->nlmsg_pid = process;
+}
+
 void Message::add_flags(std::uint16_t flags) {
   nlmsg_hdr(message_.get())->nlmsg_flags |= flags;
 }

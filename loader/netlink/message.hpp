@@ -84,6 +84,7 @@ class Message {
   void append(const void* data, std::size_t size);
   std::uint8_t* reserve(int type, std::size_t size);
   void set_sequence(std::uint32_t sequence);
+  void set_sender(std::uint32_t process);  // nlmsg_pid, which the kernel makes no use of
   void add_flags(std::uint16_t flags);
 
   std::unique_ptr<nl_msg, Free> message_;

@@ -5,9 +5,8 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -43,23 +42,7 @@ bool set_option(int fd, int option) {
   return setsockopt(fd, SOL_NETLINK, option, &on, sizeof on) == 0;
 }
 
-// A round opens a handful.
-std::array<std::uint32_t, 64> own_ports{};
-std::size_t next_own_port = 0;
-
-bool note_own_port(int fd) {
-  sockaddr_nl address{};
-  socklen_t size = sizeof address;
-  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return false;
-  own_ports[next_own_port++ % own_ports.size()] = address.nl_pid;
-  return true;
-}
-
 }  // namespace
-
-bool is_own_port(std::uint32_t port) {
-  return port != 0 && std::ranges::find(own_ports, port) != own_ports.end();
-}
 
 Socket::Socket(UniqueFd fd) : fd_(std::move(fd)), buffer_(std::make_unique<std::uint8_t[]>(kBufferSize)) {}
 
@@ -76,12 +59,12 @@ Result<Socket> Socket::open(int protocol) {
   if (bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
     return system_error("bind netlink socket");
   }
-  if (!note_own_port(fd.get())) return system_error("read the port of a netlink socket");
   return Socket(std::move(fd));
 }
 
 void Socket::number(Message& message) {
   message.set_sequence(++sequence_);
+  message.set_sender(static_cast<std::uint32_t>(getpid()));
   message.add_flags(NLM_F_REQUEST);
 }
 

@@ -63,10 +63,6 @@ class Socket {
   std::uint32_t sequence_ = 0;
 };
 
-// Whether a message with this port in its header (nlmsg_pid) tells of what a Socket of this process did: of the last
-// few that were opened, since closed ports become others'.
-bool is_own_port(std::uint32_t port);
-
 // Dumps a table into a list. `decode` returns nullopt for what does not belong into it.
 template <typename T>
 Result<std::vector<T>> dump_list(Socket& socket, Message& message,

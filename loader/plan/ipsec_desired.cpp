@@ -192,8 +192,12 @@ bool is_at_rest(const PeerRotation& peer) {
 
 bool is_settled(const Ipsec& ipsec) {
   const auto& decision = ipsec.rotation;
+  // The plan takes all that is left of a peer that has departed.
+  const auto is_done = [&](const auto& entry) {
+    return is_at_rest(entry.second) || ipsec.peers.at(entry.first).departed;
+  };
   return !decision.draw && decision.wipe.empty() && decision.waits.empty() &&
-         std::ranges::all_of(decision.peers, [](const auto& entry) { return is_at_rest(entry.second); });
+         std::ranges::all_of(decision.peers, is_done);
 }
 
 }  // namespace sheath::plan
