@@ -192,7 +192,7 @@ Result<Situation> look_around(Session& session) {
   if (auto refused = refuse_foreign(*seen, config); !refused) return fail(std::move(refused.error()));
   Situation now{std::move(*gathered), std::move(ipsec), std::move(*input), std::move(*seen), std::nullopt};
   if (!now.ipsec) return now;
-  auto inputs = now.ipsec->inputs(config, now.input.cluster, session.digests());
+  auto inputs = now.ipsec->inputs(config, now.input.cluster, now.seen.actual.ipsec, session.digests());
   if (!inputs) return fail(std::move(inputs.error()));
   now.ipsec_inputs = std::move(*inputs);
   return now;

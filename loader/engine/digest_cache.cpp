@@ -13,7 +13,9 @@ Result<keys::PairDigests> DigestCache::digests(const keys::Session& own, const k
   const Pair pair{own.public_key(), context.peer_name, context.peer_session};
   if (const auto known = now_.find(pair); known != now_.end()) return known->second;
   if (auto known = before_.extract(pair)) return now_.insert(std::move(known)).position->second;
-  const auto computed = keys::derive_digests(own, context);
+  const auto keys = keys::Pair::of(own, context);
+  if (!keys) return fail(keys.error());
+  const auto computed = keys->digests();
   if (computed) now_.emplace(pair, *computed);
   return computed;
 }

@@ -121,6 +121,7 @@ class Executor {
   bool has_failed(const std::optional<std::string>& peer) const;
   Result<netlink::Xfrm*> xfrm();
   Result<const keys::Session*> session(std::uint8_t generation) const;
+  Result<const keys::Pair*> pair(const keys::Session& own, const keys::KeyContext& context);
   Result<bpf::PinnedMaps*> maps();
   Result<std::uint32_t> device(const std::string& name);
   Result<> patch_tunnel(const netlink::WireGuardPatch& patch);
@@ -133,6 +134,7 @@ class Executor {
   std::optional<netlink::WireGuard> wireguard_;   // the same
   std::optional<netlink::Xfrm> xfrm_;             // the same
   std::optional<netlink::PacketSocket> packets_;  // the same
+  std::optional<keys::Pair> pair_;                // the last one that was asked for
   std::vector<PeerFailure> failures_;
   std::map<std::string, std::uint32_t> devices_;  // ifindexes of our devices, as they were looked up
 };

@@ -43,6 +43,16 @@ Result<const keys::Session*> Executor::session(std::uint8_t generation) const {
   return &found->second;
 }
 
+// A peer's two states follow each other, and what they have in common takes most of the time.
+Result<const keys::Pair*> Executor::pair(const keys::Session& own, const keys::KeyContext& context) {
+  if (!pair_ || &pair_->own() != &own || pair_->context() != context) {
+    auto made = keys::Pair::of(own, context);
+    if (!made) return fail(std::move(made.error()));
+    pair_.emplace(std::move(*made));
+  }
+  return &*pair_;
+}
+
 Result<> Executor::operator()(const plan::CreateXfrm& step) {
   auto link = netlink::xfrm_link(step.name, plan::kXfrmIfId);
   link.alias = kOwnAlias;
@@ -79,8 +89,9 @@ Result<> Executor::operator()(const plan::AddState& step) {
   const auto own = session(step.state.generation);
   if (!own) return fail(own.error());
   const bool transmit = step.state.use == plan::StateUse::kTransmit;
-  const auto key = keys::derive_key(**own, {ipsec_->node_name(), step.peer, step.session_key},
-                                    transmit ? keys::KeyUse::kTransmit : keys::KeyUse::kReceive);
+  const auto pair = this->pair(**own, {ipsec_->node_name(), step.peer, step.session_key});
+  if (!pair) return fail(pair.error());
+  const auto key = (*pair)->key(transmit ? keys::KeyUse::kTransmit : keys::KeyUse::kReceive);
   if (!key) return fail(key.error());
   const auto& algorithm = (*own)->psk().algorithm();
   auto state = to_xfrm(step.state, config_.ipsec.replay_window);

@@ -86,11 +86,9 @@ bool look_at_ipsec(const state::Config& config, const Memory& memory, const stat
   const auto& material = *sight.ipsec;
   few.ipsec = material.own_inputs(config);
   if (!memory.ipsec || !memory.ipsec->admits(few.ipsec, few.before, few.after)) return false;
-  const auto former = material.digests(old, sight.digests);
-  auto digests = material.digests(cluster, sight.digests);
-  if (!former || !digests) return false;
-  few.traces = memory.ipsec->about(memory.own, few.names, former_peers(memory, few, *former));
-  few.ipsec.digests = std::move(*digests);
+  const auto former = former_peers(memory, few, material.digests(old, sight.digests));
+  few.traces = memory.ipsec->about(memory.own, few.names, former);
+  few.ipsec.digests = material.digests(cluster, sight.digests);
   few.ipsec.recorded[few.ipsec.sessions[0].generation] = few.traces.recorded;
   actual.ipsec.states = few.traces.states;
   actual.ipsec.policies = few.traces.policies;

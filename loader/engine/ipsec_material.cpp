@@ -4,6 +4,7 @@
 #include <ctime>
 
 #include <algorithm>
+#include <set>
 
 namespace sheath::engine {
 namespace {
@@ -17,6 +18,18 @@ Result<> check_same_key(const keys::IpsecKey& file_key, const keys::Session& ses
   return fail(Error::misuse("key file " + config.ipsec.key_file.string() +
                             ": key ID: " + std::to_string(file_key.id()) + " is in use with another key")
                   .hint("a new key needs a new ID: `sheath key rotate` gives it the next one"));
+}
+
+// Where states lead to or come from.
+std::set<IpAddress> ends_of(const plan::IpsecActual& seen) {
+  std::set<IpAddress> out;
+  for (const auto& state : seen.states) out.insert(state.state.ends.peer);
+  return out;
+}
+
+bool has_any(const state::Node& node, const std::set<IpAddress>& addresses) {
+  const auto is_one = [&](const IpAddress& address) { return addresses.contains(address); };
+  return std::ranges::any_of(node.node_ips, is_one) || std::ranges::any_of(node.router_ips, is_one);
 }
 
 }  // namespace
@@ -54,23 +67,20 @@ const keys::IpsecKey* IpsecMaterial::psk(std::uint8_t id) const {
   return nullptr;
 }
 
-Result<> IpsecMaterial::add_digests(const state::Node& peer, DigestCache& cache, plan::IpsecDigests& out) const {
+// Where there is none, adding a state says why.
+void IpsecMaterial::add_digests(const state::Node& peer, DigestCache& cache, plan::IpsecDigests& out) const {
   for (const auto& theirs : peer.ipsec_sessions) {
     const auto own = sessions_.find(theirs.generation);
     if (own == sessions_.end() || own->second.psk().id() != theirs.psk_id) continue;
-    const keys::KeyContext context{node_name_, peer.name, theirs.public_key};
-    const auto digests = cache.digests(own->second, context);
-    if (!digests) return fail(Error(digests.error()).context("node " + peer.name));
-    out[{peer.name, theirs.generation}] = *digests;
+    const auto digests = cache.digests(own->second, {node_name_, peer.name, theirs.public_key});
+    if (digests) out[{peer.name, theirs.generation}] = *digests;
   }
-  return {};
 }
 
-Result<plan::IpsecDigests> IpsecMaterial::digests(const state::Cluster& cluster, DigestCache& cache) const {
+plan::IpsecDigests IpsecMaterial::digests(const state::Cluster& cluster, DigestCache& cache) const {
   plan::IpsecDigests out;
   for (const auto& [name, node] : cluster) {
-    if (name == node_name_) continue;
-    if (auto done = add_digests(node, cache, out); !done) return fail(std::move(done.error()));
+    if (name != node_name_) add_digests(node, cache, out);
   }
   return out;
 }
@@ -95,7 +105,7 @@ plan::IpsecInputs IpsecMaterial::own_inputs(const state::Config& config) const {
 }
 
 Result<plan::IpsecInputs> IpsecMaterial::inputs(const state::Config& config, const state::Cluster& cluster,
-                                                DigestCache& cache) const {
+                                                const plan::IpsecActual& seen, DigestCache& cache) const {
   auto out = own_inputs(config);
   for (const auto& [generation, session] : sessions_) {
     auto recorded = store_.recorded(session);
@@ -103,9 +113,10 @@ Result<plan::IpsecInputs> IpsecMaterial::inputs(const state::Config& config, con
     out.recorded[generation] = std::move(*recorded);
   }
   cache.begin_round();
-  auto all = digests(cluster, cache);
-  if (!all) return fail(std::move(all.error()));
-  out.digests = std::move(*all);
+  const auto ends = ends_of(seen);
+  for (const auto& [name, node] : cluster) {
+    if (name != node_name_ && has_any(node, ends)) add_digests(node, cache, out.digests);
+  }
   return out;
 }
 

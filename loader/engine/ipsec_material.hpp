@@ -29,13 +29,15 @@ class IpsecMaterial {
 
   // The pre-shared key of this ID: the file's, or one that a session was drawn with. Null: not held.
   const keys::IpsecKey* psk(std::uint8_t id) const;
-  // What the planner has to know. Digests of pairs that the call before this one did not have either are forgotten.
+  // What the planner has to know. Digests: of the peers that have states in `seen`. What `cache` has of pairs that the
+  // call before this one did not ask for either is forgotten.
   Result<plan::IpsecInputs> inputs(const state::Config& config, const state::Cluster& cluster,
-                                   DigestCache& cache) const;
+                                   const plan::IpsecActual& seen, DigestCache& cache) const;
   // The same, of this node alone: no record, no digests.
   plan::IpsecInputs own_inputs(const state::Config& config) const;
-  // Of the keys with each peer of `cluster`, for each generation that it and this node have sessions of.
-  Result<plan::IpsecDigests> digests(const state::Cluster& cluster, DigestCache& cache) const;
+  // Of the keys with each peer of `cluster`, for each generation that it and this node have sessions of. A peer whose
+  // session key is of no use has none.
+  plan::IpsecDigests digests(const state::Cluster& cluster, DigestCache& cache) const;
   // What this node publishes.
   void describe(state::Node& own) const;
 
@@ -45,7 +47,7 @@ class IpsecMaterial {
         file_key_(std::move(file_key)),
         store_(std::move(store)),
         sessions_(std::move(sessions)) {}
-  Result<> add_digests(const state::Node& peer, DigestCache& cache, plan::IpsecDigests& digests) const;
+  void add_digests(const state::Node& peer, DigestCache& cache, plan::IpsecDigests& digests) const;
 
   std::string node_name_;
   keys::IpsecKey file_key_;

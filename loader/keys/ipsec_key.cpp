@@ -126,9 +126,10 @@ Result<ParsedLine> parse_fields(const std::vector<Field>& fields) {
 // What stands for the key where it is compared or shown: label and algorithm are hashed with it.
 Result<std::array<std::uint8_t, kSha256>> sha256(std::string_view label, std::span<const std::uint8_t> bytes,
                                                  std::span<const std::uint8_t> more = {}) {
+  static EVP_MD* const hash = EVP_MD_fetch(nullptr, "SHA256", nullptr);  // not by its name each time
   std::array<std::uint8_t, kSha256> out{};
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), &EVP_MD_CTX_free);
-  if (!context || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1 ||
+  if (!context || hash == nullptr || EVP_DigestInit_ex(context.get(), hash, nullptr) != 1 ||
       EVP_DigestUpdate(context.get(), label.data(), label.size()) != 1 ||
       EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()) != 1 ||
       EVP_DigestUpdate(context.get(), more.data(), more.size()) != 1 ||

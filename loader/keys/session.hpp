@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "loader/base/result.hpp"
 #include "loader/keys/ipsec_key.hpp"
@@ -53,24 +54,44 @@ struct KeyContext {
   std::string own_name;
   std::string peer_name;
   PublicKey peer_session;
+  bool operator==(const KeyContext&) const = default;
 };
 
 enum class KeyUse : std::uint8_t { kTransmit, kReceive };
-
-// The key of one direction between two sessions, as long as the algorithm of the pre-shared key needs it:
-//
-//   HKDF-SHA256 (RFC 5869), secret: X25519(own private, peer public), salt: the pre-shared key,
-//   info: "sheath ipsec key 1" and, each with its length as 16 bits before it (network order): sender's name,
-//   receiver's name, sender's session key, receiver's session key, generation (one byte), algorithm
-//
-// Both ends get the same. A peer's public key that gives the shared secret zero (RFC 7748, 6.1) is refused.
-Result<SecretBuffer> derive_key(const Session& own, const KeyContext& context, KeyUse use);
 
 // What stands for both keys where keys are compared (KeyDigest).
 struct PairDigests {
   KeyDigest transmit{};
   KeyDigest receive{};
 };
-Result<PairDigests> derive_digests(const Session& own, const KeyContext& context);
+
+// Two sessions, this node's and a peer's, and what they have in common.
+class Pair {
+ public:
+  // `own` has to outlive it. A peer's public key that gives the shared secret zero (RFC 7748, 6.1) is refused.
+  static Result<Pair> of(const Session& own, KeyContext context);
+
+  // The key of one direction, as long as the algorithm of the pre-shared key needs it:
+  //
+  //   HKDF-SHA256 (RFC 5869), secret: X25519(own private, peer public), salt: the pre-shared key,
+  //   info: "sheath ipsec key 1" and, each with its length as 16 bits before it (network order): sender's name,
+  //   receiver's name, sender's session key, receiver's session key, generation (one byte), algorithm
+  //
+  // Both ends get the same.
+  Result<SecretBuffer> key(KeyUse use) const;
+  Result<PairDigests> digests() const;
+
+  const Session& own() const { return *own_; }
+  const KeyContext& context() const { return context_; }
+
+ private:
+  Pair(const Session& own, KeyContext context, SecretBuffer secret)
+      : own_(&own), context_(std::move(context)), secret_(std::move(secret)) {}
+  Result<KeyDigest> digest(KeyUse use) const;
+
+  const Session* own_;
+  KeyContext context_;
+  SecretBuffer secret_;  // what the keys of both directions are expanded from
+};
 
 }  // namespace sheath::keys

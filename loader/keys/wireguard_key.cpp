@@ -17,6 +17,7 @@ constexpr const char* kNotAKey = "is not 32 bytes in base64";
 // EVP_DecodeBlock writes 3 bytes for each 4 characters, EVP_EncodeBlock a final zero.
 constexpr std::size_t kDecodeRoom = kKeyCharacters / 4 * 3;
 constexpr std::size_t kEncodeRoom = kKeyCharacters + 1;
+constexpr std::size_t kSecureHeap = 64 * 1024;
 
 unsigned char* as_unsigned(char* text) {
   return reinterpret_cast<unsigned char*>(text);
@@ -39,16 +40,10 @@ void clamp(std::span<std::uint8_t> scalar) {
   scalar[31] = static_cast<std::uint8_t>((scalar[31] & 0x7f) | 0x40);
 }
 
-Result<PublicKey> derive_public(std::span<const std::uint8_t> private_bytes) {
-  using Key = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
-  const Key key(EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nullptr, private_bytes.data(), private_bytes.size()),
-                &EVP_PKEY_free);
-  PublicKey out;
-  std::size_t size = out.bytes.size();
-  if (!key || EVP_PKEY_get_raw_public_key(key.get(), out.bytes.data(), &size) != 1 || size != out.bytes.size()) {
-    return fail("derive the public key: OpenSSL has no X25519");
-  }
-  return out;
+// OpenSSL's keys go there: locked, left out of core dumps, wiped when they are freed. A key is some 100 bytes of it.
+bool have_secure_heap() {
+  static const bool made = CRYPTO_secure_malloc_init(kSecureHeap, 0) == 1;
+  return made;
 }
 
 }  // namespace
@@ -67,11 +62,39 @@ std::string PublicKey::text() const {
   return base64_encode(bytes);
 }
 
+void PrivateKey::Free::operator()(evp_pkey_st* key) const {
+  EVP_PKEY_free(key);
+}
+
 Result<PrivateKey> PrivateKey::adopt(SecretBuffer secret) {
   clamp(secret.bytes());
-  const auto public_key = derive_public(secret.bytes());
-  if (!public_key) return fail(public_key.error());
-  return PrivateKey(std::move(secret), *public_key);
+  if (!have_secure_heap()) {
+    return fail(Error("OpenSSL has no memory for secrets").hint("raise the limit of locked memory (ulimit -l)"));
+  }
+  Handle handle(EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nullptr, secret.bytes().data(), secret.bytes().size()));
+  PublicKey public_key;
+  std::size_t size = public_key.bytes.size();
+  if (!handle || EVP_PKEY_get_raw_public_key(handle.get(), public_key.bytes.data(), &size) != 1 ||
+      size != public_key.bytes.size()) {
+    return fail("derive the public key: OpenSSL has no X25519");
+  }
+  return PrivateKey(std::move(secret), std::move(handle), public_key);
+}
+
+// It fails by itself where the result is all zeros.
+Result<SecretBuffer> PrivateKey::shared_secret(const PublicKey& peer) const {
+  auto out = SecretBuffer::make(kKeyBytes);
+  if (!out) return out;
+  const Handle remote(EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, nullptr, peer.bytes.data(), peer.bytes.size()));
+  const std::unique_ptr<EVP_PKEY_CTX, decltype(&EVP_PKEY_CTX_free)> context(EVP_PKEY_CTX_new(handle_.get(), nullptr),
+                                                                            &EVP_PKEY_CTX_free);
+  std::size_t size = kKeyBytes;
+  if (!remote || !context || EVP_PKEY_derive_init(context.get()) != 1 ||
+      EVP_PKEY_derive_set_peer_ex(context.get(), remote.get(), 0) != 1 ||
+      EVP_PKEY_derive(context.get(), out->bytes().data(), &size) != 1 || size != kKeyBytes) {
+    return fail("the peer's session key is no usable point of X25519");
+  }
+  return out;
 }
 
 Result<PrivateKey> PrivateKey::generate() {

@@ -4,12 +4,15 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "loader/base/result.hpp"
 #include "loader/keys/secret.hpp"
+
+struct evp_pkey_st;  // EVP_PKEY
 
 namespace sheath::keys {
 
@@ -42,13 +45,23 @@ class PrivateKey {
   std::span<const std::uint8_t> bytes() const { return secret_.bytes(); }
   // 44 characters and a final zero, in secret memory.
   Result<SecretBuffer> base64() const;
+  // X25519 (RFC 7748) with a peer's key. One that gives zero (6.1) is refused.
+  Result<SecretBuffer> shared_secret(const PublicKey& peer) const;
 
  private:
-  PrivateKey(SecretBuffer secret, const PublicKey& public_key) : secret_(std::move(secret)), public_key_(public_key) {}
+  struct Free {
+    void operator()(evp_pkey_st* key) const;
+  };
+  // OpenSSL's form of it, in memory that is locked and hidden too.
+  using Handle = std::unique_ptr<evp_pkey_st, Free>;
+
+  PrivateKey(SecretBuffer secret, Handle handle, const PublicKey& public_key)
+      : secret_(std::move(secret)), handle_(std::move(handle)), public_key_(public_key) {}
   // `secret` has 32 bytes.
   static Result<PrivateKey> adopt(SecretBuffer secret);
 
   SecretBuffer secret_;
+  Handle handle_;
   PublicKey public_key_;
 };
 

@@ -96,15 +96,32 @@ class ViewBuilder {
   // The peer's session that, with ours, gives the state's key, between the ends that it should have.
   std::optional<keys::PublicKey> session_behind(const std::string& name, const IpsecPeer& peer,
                                                 const SeenState& seen) const {
-    const auto session = peer.sessions.find(seen.state.generation);
-    const auto digests = inputs_.digests.find({name, seen.state.generation});
-    if (session == peer.sessions.end() || digests == inputs_.digests.end() || seen.state.ends != peer.ends) {
+    const auto generation = seen.state.generation;
+    const auto session = peer.sessions.find(generation);
+    const auto own = ipsec_.sessions.find(generation);
+    if (session == peer.sessions.end() || own == ipsec_.sessions.end() || seen.state.ends != peer.ends) {
       return std::nullopt;
     }
     const bool transmit = seen.state.use == StateUse::kTransmit;
-    const auto& expected = transmit ? digests->second.transmit : digests->second.receive;
-    if (seen.digest && *seen.digest != expected) return std::nullopt;
-    return session->second.public_key;
+    const auto tag = transmit ? own->second.tag : session->second.tag;
+    const auto& key = session->second.public_key;
+    const bool is_it = seen.digest ? has_digest(name, seen) : is_recorded(name, generation, key);
+    return is_it && seen.state.spi == keys::spi_of(tag, generation) ? std::optional(key) : std::nullopt;
+  }
+
+  bool has_digest(const std::string& name, const SeenState& seen) const {
+    const auto digests = inputs_.digests.find({name, seen.state.generation});
+    if (digests == inputs_.digests.end()) return false;
+    const bool transmit = seen.state.use == StateUse::kTransmit;
+    return *seen.digest == (transmit ? digests->second.transmit : digests->second.receive);
+  }
+
+  // Where the kernel shows no keys, the record says it: a pair's states are made before it is written.
+  bool is_recorded(const std::string& name, std::uint8_t generation, const keys::PublicKey& key) const {
+    const auto peers = inputs_.recorded.find(generation);
+    if (peers == inputs_.recorded.end()) return false;
+    const auto found = peers->second.find(name);
+    return found != peers->second.end() && found->second == key;
   }
 
   void add_policies(const std::string& name, const IpsecPeer& peer, PeerView& view) const {

@@ -11,7 +11,7 @@ namespace sheath::plan {
 void plan_ipsec_device(const Ipsec& desired, const IpsecActual& actual, Plan& plan);
 // When its programs are attached.
 void plan_ipsec_up(const IpsecActual& actual, Plan& plan);
-// What stops, then receive states, transmit states, the record, policies, what is used, probes, a draw. `maps` follows.
+// What stops, then receive and transmit states, the record, policies, what is used, probes, a draw. `maps` follows.
 void plan_ipsec_additions(const Ipsec& desired, const IpsecActual& actual, Maps& maps, Plan& plan);
 // What is retired, a pause before the receive states of it, policies for pod CIDRs that a peer no longer has, and the
 // private halves that nobody needs any more.

@@ -528,19 +528,22 @@ std::set<std::uint8_t> psk_to_keep(const ViewFacts& facts) {
 
 struct Slot {
   MoveKind kind;
-  bool stops = false;  // only a kUse of generation 0; a kUse without it: only of another
+  bool stops = false;               // only a kUse of generation 0; a kUse without it: only of another
+  bool transmit_comes_too = false;  // kAddTransmit of the same peer
 };
 
-constexpr std::array kAdditions{
-    Slot{MoveKind::kUse, true},   Slot{MoveKind::kDropPolicy}, Slot{MoveKind::kDropTransmit},
-    Slot{MoveKind::kDropReceive}, Slot{MoveKind::kClearHeard}, Slot{MoveKind::kAddReceive},
-    Slot{MoveKind::kAddTransmit}, Slot{MoveKind::kRecord},     Slot{MoveKind::kSetPolicy},
-    Slot{MoveKind::kUse},         Slot{MoveKind::kProbe}};
+// A peer's two new states follow each other: what both keys come from is computed once.
+constexpr std::array kAdditions{Slot{MoveKind::kUse, true},    Slot{MoveKind::kDropPolicy},
+                                Slot{MoveKind::kDropTransmit}, Slot{MoveKind::kDropReceive},
+                                Slot{MoveKind::kClearHeard},   Slot{MoveKind::kAddReceive, false, true},
+                                Slot{MoveKind::kRecord},       Slot{MoveKind::kSetPolicy},
+                                Slot{MoveKind::kUse},          Slot{MoveKind::kProbe}};
 constexpr std::array kRetirements{Slot{MoveKind::kUse, true}, Slot{MoveKind::kDropPolicy},
                                   Slot{MoveKind::kDropTransmit}};
 constexpr std::array kLastRetirements{Slot{MoveKind::kDropReceive}, Slot{MoveKind::kClearHeard}};
 
 bool fits(const Move& move, const Slot& slot) {
+  if (slot.transmit_comes_too && move.kind == MoveKind::kAddTransmit) return true;
   return move.kind == slot.kind && (move.kind != MoveKind::kUse || (move.generation == 0) == slot.stops);
 }
 

@@ -195,7 +195,7 @@ struct RotationSteps {
   std::vector<RotationStep> retirements;
 };
 
-// The decision as two lists across all peers: what stops, then all receive states, all transmit states, one record,
+// The decision as two lists across all peers: what stops, then each peer's receive and transmit state, one record,
 // policies, what is used, probes, the draw; and, for after the programs: policies, transmit states, one pause, receive
 // states, wiping.
 RotationSteps flatten(const RotationDecision& decision);

@@ -31,9 +31,13 @@ class Doer {
   Doer(IpsecTraces& traces, const IpsecInputs& inputs) : traces_(traces), inputs_(inputs) {}
 
   void operator()(const AddState& step) {
-    const bool transmit = step.state.use == StateUse::kTransmit;
-    const auto& digests = inputs_.digests.at({step.peer, step.state.generation});
-    traces_.states.push_back({step.state, transmit ? digests.transmit : digests.receive, 0});
+    SeenState seen{step.state, std::nullopt, 0};
+    const auto digests = inputs_.digests.find({step.peer, step.state.generation});
+    if (digests != inputs_.digests.end()) {
+      const bool transmit = step.state.use == StateUse::kTransmit;
+      seen.digest = transmit ? digests->second.transmit : digests->second.receive;
+    }
+    traces_.states.push_back(seen);
   }
   void operator()(const DropState& step) {
     std::erase_if(traces_.states, [&](const SeenState& seen) { return seen.state == step.state; });

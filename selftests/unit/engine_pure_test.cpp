@@ -250,7 +250,7 @@ TEST_CASE("engine: digests of keys are computed once, for each pair its own, and
   DigestCache cache;
   const auto first = cache.digests(own, context);
   REQUIRE(first.has_value());
-  CHECK(first->transmit == keys::derive_digests(own, context)->transmit);
+  CHECK(first->transmit == keys::Pair::of(own, context)->digests()->transmit);
   cache.begin_round();
   CHECK(cache.digests(own, context)->receive == first->receive);
   CHECK(cache.size() == 1);

@@ -7,6 +7,7 @@
 
 #include "loader/base/encoding.hpp"
 #include "loader/base/file.hpp"
+#include "loader/keys/hmac.hpp"
 #include "loader/keys/session.hpp"
 #include "loader/keys/session_store.hpp"
 #include "selftests/unit/temporary_folder.hpp"
@@ -44,7 +45,9 @@ Session session_of(std::uint8_t first, const IpsecAlgorithm& algorithm) {
 
 std::string derived(const Session& own, const std::string& own_name, const std::string& peer_name,
                     const PublicKey& peer, KeyUse use) {
-  const auto key = derive_key(own, {own_name, peer_name, peer}, use);
+  const auto pair = Pair::of(own, {own_name, peer_name, peer});
+  REQUIRE(pair.has_value());
+  const auto key = pair->key(use);
   REQUIRE(key.has_value());
   return hex_encode(key->bytes());
 }
@@ -81,6 +84,19 @@ TEST_CASE("session: derived keys are those of an independent computation") {
   }
 }
 
+// RFC 5869, A.1.
+TEST_CASE("session: HKDF gives what its RFC says") {
+  const std::vector<std::uint8_t> secret(22, 0x0b);
+  std::vector<std::uint8_t> salt(13), info(10), out(42);
+  std::iota(salt.begin(), salt.end(), std::uint8_t{0});
+  std::iota(info.begin(), info.end(), std::uint8_t{0xf0});
+  const auto pseudo_random = hkdf_extract(secret, salt);
+  REQUIRE(pseudo_random.has_value());
+  CHECK(hex_encode(pseudo_random->bytes()) == "077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5");
+  REQUIRE(hkdf_expand(pseudo_random->bytes(), info, out).has_value());
+  CHECK(hex_encode(out) == "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");
+}
+
 TEST_CASE("session: what one end sends with is what the other receives with, and nothing else is") {
   const auto own = session_of(1, gcm(20));
   const auto peer = session_of(101, gcm(20));
@@ -97,7 +113,7 @@ TEST_CASE("session: what one end sends with is what the other receives with, and
 TEST_CASE("session: a peer's key of small order is refused") {
   PublicKey one;
   one.bytes[0] = 1;
-  CHECK_FALSE(derive_key(session_of(1, gcm(20)), {"a", "b", one}, KeyUse::kTransmit).has_value());
+  CHECK_FALSE(Pair::of(session_of(1, gcm(20)), {"a", "b", one}).has_value());
 }
 
 TEST_CASE("session: the SPI is the tag with the key ID as its last hex digit") {
@@ -227,11 +243,15 @@ TEST_CASE("session store: many records are written without those that they repla
 TEST_CASE("session: the digests of a pair are those of its two keys, and the other end has them the other way round") {
   const auto ours = session_of(1, gcm(20));
   const auto theirs = session_of(100, gcm(20));
-  const auto pair = derive_digests(ours, {"a", "b", theirs.public_key()});
-  const auto other = derive_digests(theirs, {"b", "a", ours.public_key()});
+  const auto keys = Pair::of(ours, {"a", "b", theirs.public_key()});
+  const auto keys_there = Pair::of(theirs, {"b", "a", ours.public_key()});
+  REQUIRE(keys.has_value());
+  REQUIRE(keys_there.has_value());
+  const auto pair = keys->digests();
+  const auto other = keys_there->digests();
   REQUIRE(pair.has_value());
   REQUIRE(other.has_value());
-  const auto key = derive_key(ours, {"a", "b", theirs.public_key()}, KeyUse::kTransmit);
+  const auto key = keys->key(KeyUse::kTransmit);
   CHECK(pair->transmit == digest_of({}, key->bytes()));
   CHECK(pair->transmit == other->receive);
   CHECK(pair->receive == other->transmit);
