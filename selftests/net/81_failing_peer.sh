@@ -60,6 +60,24 @@ fails_alone() {
   CLUSTER_ENCRYPTION=$engine check_encrypted "$engine: a peer that failed"
 }
 
+# A peer whose session key is a point of small order (RFC 7748, 6.1): nobody has a secret with it.
+unusable_key() {
+  local own=$CLUSTER_RUN/nodes/kind-worker.sheath.json annotations said code=0
+  annotations=$(jq '.metadata.annotations | with_entries(select(.key | test("ipsec"))) |
+    ."sheath.io/ipsec-pub-key" |= sub("=.*"; "=AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=") |
+    ."sheath.io/ipsec-spi-tag" |= sub("=.*"; "=0abcdef")' "$own")
+  node_object kind-worker9 9 9 | jq --argjson annotations "$annotations" '.metadata.annotations += $annotations' \
+    >"$CLUSTER_RUN/nodes/kind-worker9.json"
+  said=$(sheath_on kind-worker apply 2>&1 >/dev/null) || code=$?
+  check_equal "unusable key: apply fails" 1 "$code"
+  check_match "unusable key: with that peer" '^error: step .*kind-worker9.*no usable point of X25519' "$said"
+  check_equal "unusable key: and with no other" 1 "$(grep -c '^error: ' <<<"$said")"
+  check_equal "unusable key: it is not ready" false "$(ready kind-worker9)"
+  check "unusable key: the others are reached" speaks pod-worker2
+  rm "$CLUSTER_RUN/nodes/kind-worker9.json"
+  check "unusable key: all is well without it" sheath_on kind-worker apply
+}
+
 # The agent of kind-worker fails with the same step in each of its rounds, until that is another peer's or none.
 agent_fails_alone() {
   local step
@@ -78,5 +96,6 @@ said_by_agent() { grep '^error: ' "$CLUSTER_RUN/kind-worker/agent.log" | sed 's/
 cluster_up
 trap 'agents_stop; cluster_down' EXIT
 for engine in wireguard ipsec; do fails_alone "$engine"; done
+unusable_key
 agent_fails_alone
 finish
