@@ -2,8 +2,8 @@
 #include "loader/keys/secret.hpp"
 
 #include <openssl/crypto.h>
+#include <pthread.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <array>
 #include <mutex>
@@ -39,27 +39,32 @@ class SparePages {
   // Null: there is none.
   void* take() {
     const std::scoped_lock lock(mutex_);
-    // A child has its parent's pages, but not their locks (mlock(2)).
-    if (std::exchange(owner_, getpid()) != getpid()) count_ = 0;
     if (count_ == 0) return nullptr;
     return pages_[--count_];
   }
-  // False: there are enough.
+  // False: there are enough, or it is not known who would use it.
   bool keep(void* page) {
+    static const bool are_told_of_children = pthread_atfork(nullptr, nullptr, forget) == 0;
     const std::scoped_lock lock(mutex_);
-    if (count_ == pages_.size()) return false;
+    if (!are_told_of_children || count_ == pages_.size()) return false;
     pages_[count_++] = page;
     return true;
   }
 
  private:
+  // A child has its parent's pages, but not their locks (mlock(2)).
+  static void forget();
+
   std::mutex mutex_;
   std::array<void*, 8> pages_{};
   std::size_t count_ = 0;
-  pid_t owner_ = 0;
 };
 
 constinit SparePages spare_pages;
+
+void SparePages::forget() {
+  spare_pages.count_ = 0;
+}
 
 }  // namespace
 
