@@ -6,6 +6,7 @@
 #include "loader/plan/desired.hpp"
 #include "loader/plan/planner.hpp"
 #include "loader/state/cluster.hpp"
+#include "maps/marks.h"
 
 namespace sheath::engine {
 namespace {
@@ -33,13 +34,6 @@ bool fit_in(const state::Cluster& changed, const Memory& memory, const std::set<
   });
 }
 
-std::vector<const state::Node*> all_of(const Memory& memory, const Few& few) {
-  std::vector<const state::Node*> out{&memory.own};
-  for (const auto& node : few.before) out.push_back(&node);
-  for (const auto& node : few.after) out.push_back(&node);
-  return out;
-}
-
 // Routes say by which of several uplinks and overlays WireGuard's packets seem to come.
 bool depends_on_routes(const state::Config& config, const plan::Facts& facts) {
   return config.encryption == state::Encryption::kWireguard && !facts.routes.empty() &&
@@ -57,8 +51,8 @@ bool can_remember(const Memory::Round& round) {
 std::vector<plan::FormerPeer> former_peers(const Memory& memory, const Few& few, const plan::IpsecDigests& digests) {
   std::vector<plan::FormerPeer> out;
   for (const auto& node : few.before) {
-    plan::FormerPeer peer{{&node, memory.standing.id_of(node), plan::common_ends(memory.own.node_ips, node.node_ips)},
-                          std::nullopt};
+    const auto ends = plan::common_ends(memory.own.node_ips, node.node_ips);
+    plan::FormerPeer peer{{&node, memory.standing.id_of(node.name), ends}, std::nullopt};
     if (!node.ipsec_sessions.empty()) {
       const auto found = digests.find({node.name, node.ipsec_sessions[0].generation});
       if (found != digests.end()) peer.digests = found->second;
@@ -69,35 +63,66 @@ std::vector<plan::FormerPeer> former_peers(const Memory& memory, const Few& few,
 }
 
 // Those that they have and those that they get: what was heard from an ID's former owner must not count.
-std::optional<std::set<std::uint16_t>> ids_of(const Few& few, const plan::Maps& maps, const std::vector<bool>& in_use) {
+std::optional<std::set<std::uint16_t>> ids_of(const Memory& memory, const Few& few) {
   std::vector<const state::Node*> peers;
   for (const auto& node : few.after) peers.push_back(&node);
-  const auto assigned = plan::assign_node_ids(peers, maps, &in_use);
+  const auto claims = memory.standing.claims(few.before);
+  const auto assigned = plan::assign_node_ids(peers, claims, &memory.standing.ids_in_use());
   if (!assigned) return std::nullopt;
   std::set<std::uint16_t> out;
   for (const auto& [name, id] : *assigned) out.insert(id);
-  for (const auto& [id, entry] : maps.peers) out.insert(id);
+  for (const auto& node : few.before) out.insert(memory.standing.id_of(node.name));
   return out;
 }
 
-// What there is of them, into `actual` and `few`. False: everything has to be looked at.
-bool look_at_ipsec(const state::Config& config, const Memory& memory, const state::Cluster& old,
-                   const state::Cluster& cluster, const Sight& sight, plan::Actual& actual, Few& few) {
+// What there is of them with IPsec, into `few`, and what was heard from them. nullopt: everything has to be looked at.
+std::optional<std::map<std::uint16_t, plan::Heard>> look_at_ipsec(const state::Config& config, const Memory& memory,
+                                                                  const state::Cluster& old,
+                                                                  const state::Cluster& cluster, const Sight& sight,
+                                                                  Few& few) {
   const auto& material = *sight.ipsec;
   few.ipsec = material.own_inputs(config);
-  if (!memory.ipsec || !memory.ipsec->admits(few.ipsec, few.before, few.after)) return false;
+  if (!memory.ipsec || !memory.ipsec->admits(few.ipsec, few.before, few.after)) return std::nullopt;
   const auto former = former_peers(memory, few, material.digests(old, sight.digests));
   few.traces = memory.ipsec->about(memory.own, few.names, former);
   few.ipsec.digests = material.digests(cluster, sight.digests);
   few.ipsec.recorded[few.ipsec.sessions[0].generation] = few.traces.recorded;
-  actual.ipsec.states = few.traces.states;
-  actual.ipsec.policies = few.traces.policies;
-  const auto ids = ids_of(few, actual.maps, memory.standing.ids_in_use());
-  if (!ids) return false;
+  const auto ids = ids_of(memory, few);
+  if (!ids) return std::nullopt;
   auto heard = sight.heard(*ids);
-  if (!heard) return false;
-  actual.maps.heard = std::move(*heard);
-  return true;
+  if (!heard) return std::nullopt;
+  return std::move(*heard);
+}
+
+// What makes the desired state about nodes, as they were, what there is of them.
+plan::Actual former_claims(const Memory& memory, const Few& few) {
+  plan::Actual out;
+  out.pins = plan::Pins::kAll;
+  out.maps = memory.standing.claims(few.before);
+  for (const auto& node : few.before) {
+    if (node.wireguard_key) out.shaken_hands.insert(*node.wireguard_key);  // nobody is waited for
+  }
+  for (const auto& [name, generation] : few.traces.in_use) {
+    const auto id = memory.standing.id_of(name);
+    if (id != 0) out.maps.peers[id] = {sheath_tx_mark(id, generation), generation != 0, std::nullopt, {}};
+  }
+  return out;
+}
+
+// As much of the actual state as is about these nodes.
+std::optional<plan::Actual> actual_of(const state::Config& config, const Memory& memory, const state::Cluster& old,
+                                      const Few& few) {
+  const auto claims = former_claims(memory, few);
+  const auto* ipsec = memory.ipsec ? &few.ipsec : nullptr;
+  const auto former = plan::build_desired(
+      {config, old, memory.facts, claims, std::nullopt, std::nullopt, false, ipsec, &memory.standing.ids_in_use()});
+  if (!former) return std::nullopt;
+  auto out = memory.standing.about(*former);
+  if (!memory.ipsec) return out;
+  out.maps.peers = claims.maps.peers;
+  out.ipsec.states = few.traces.states;
+  out.ipsec.policies = few.traces.policies;
+  return out;
 }
 
 }  // namespace
@@ -132,20 +157,26 @@ std::optional<Few> plan_few(const state::Config& config, const Memory& memory, c
     if (const auto found = cluster->find(name); found != cluster->end()) few.after.push_back(found->second);
   }
 
-  const auto nodes = all_of(memory, few);
-  auto actual = memory.standing.about(nodes, config.cluster_pod_cidrs);
-  if (sight.ipsec != nullptr && !look_at_ipsec(config, memory, *old, *cluster, sight, actual, few)) return std::nullopt;
-  auto desired = plan::build_desired({config, *cluster, memory.facts, actual, actual.publication, std::nullopt, false,
+  std::map<std::uint16_t, plan::Heard> heard;
+  if (sight.ipsec != nullptr) {
+    auto found = look_at_ipsec(config, memory, *old, *cluster, sight, few);
+    if (!found) return std::nullopt;
+    heard = std::move(*found);
+  }
+  auto actual = actual_of(config, memory, *old, few);
+  if (!actual) return std::nullopt;
+  actual->maps.heard = std::move(heard);
+  auto desired = plan::build_desired({config, *cluster, memory.facts, *actual, actual->publication, std::nullopt, false,
                                       sight.ipsec == nullptr ? nullptr : &few.ipsec, &memory.standing.ids_in_use()});
-  if (!desired || !plan::keep_lengths(actual, *desired)) return std::nullopt;
+  if (!desired || !plan::keep_lengths(*actual, *desired)) return std::nullopt;
   few.desired = std::move(*desired);
-  few.plan = plan::make_plan(few.desired, actual);
+  few.plan = plan::make_plan(few.desired, *actual);
   if (!plan::is_about_peers(few.plan)) return std::nullopt;
   return few;
 }
 
 bool remember(const Few& few, Memory& memory) {
-  memory.standing.absorb(all_of(memory, few), few.desired);
+  memory.standing.absorb(few.names, few.desired);
   for (const auto& node : few.before) memory.index.remove(node);
   for (const auto& node : few.after) memory.index.add(node);
   if (memory.ipsec) {

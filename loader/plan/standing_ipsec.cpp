@@ -76,6 +76,7 @@ void add(const IpsecTraces& more, IpsecTraces& out) {
   out.states.insert(out.states.end(), more.states.begin(), more.states.end());
   out.policies.insert(more.policies.begin(), more.policies.end());
   out.recorded.insert(more.recorded.begin(), more.recorded.end());
+  out.in_use.insert(more.in_use.begin(), more.in_use.end());
 }
 
 void add_of(std::uint16_t node_id, const SeenByPeer& seen, IpsecTraces& out) {
@@ -93,6 +94,7 @@ IpsecTraces traces_at_rest(const state::Node& own, const OwnSession& session, co
   out.states.push_back({state_of(ipsec, name, StateUse::kReceive, generation), peer.digests.value().receive, 0});
   out.policies = policies_of(ipsec, name, generation);
   out.recorded[name] = ipsec.peers.at(name).sessions.at(generation).public_key;
+  out.in_use[name] = generation;
   return out;
 }
 
@@ -189,6 +191,7 @@ void StandingIpsec::keep(const IpsecTraces& traces, const Ipsec& part) {
     if (peer.departed || is_at_rest(part, name)) continue;
     pending_.insert(name);
     auto& of = traces_[name];
+    of.in_use[name] = generation_in_use(part, name);
     std::ranges::copy_if(traces.states, std::back_inserter(of.states),
                          [&](const SeenState& seen) { return seen.state.node_id == peer.node_id; });
     std::ranges::copy_if(traces.policies, std::inserter(of.policies, of.policies.end()),

@@ -19,6 +19,7 @@ struct IpsecTraces {
   std::vector<SeenState> states;
   std::set<EspPolicy> policies;
   std::map<std::string, keys::PublicKey> recorded;  // by peer
+  std::map<std::string, std::uint8_t> in_use;       // the generation of the data to each; 0: it is not ready
 };
 
 // A peer as it was, and the digests of its keys with this node; none where it had no session.
