@@ -74,11 +74,11 @@ class FileSource : public NodeSource {
 
  private:
   // nullopt: it is gone.
-  std::optional<NodeFile> look_at(const std::filesystem::path& path);
+  std::optional<NodeFile> look_at(const std::string& path);
 
   // Another one after each change of the file's content or of what its name stands for.
   using Stamp = std::array<std::int64_t, 7>;
-  static std::optional<Stamp> stamp_of(const std::filesystem::path& path);
+  static std::optional<Stamp> stamp_of(const std::string& path);
 
   struct Known {
     Stamp stamp;  // of the file that it was read from
