@@ -3,37 +3,15 @@
 
 #include <algorithm>
 
+#include "loader/plan/desired_parts.hpp"
 #include "loader/plan/detour.hpp"
 #include "loader/plan/node_ids.hpp"
 #include "loader/plan/node_traffic.hpp"
 #include "loader/state/opt_out.hpp"
-#include "maps/lengths.hpp"
 #include "maps/marks.h"
-#include "maps/own_pods.hpp"
 
 namespace sheath::plan {
 namespace {
-
-// RFC 791: what every IPv4 host accepts; below it the tunnel would be of no use.
-constexpr std::uint32_t kSmallestTunnelMtu = 576;
-constexpr std::uint32_t kSmallestIpv6Mtu = 1280;  // RFC 8200, section 5
-constexpr std::uint8_t kEthernetHeader = 14;
-constexpr std::size_t kMaxLengths = SHEATH_MAX_LENGTHS / 2;  // the other half: those of the state before
-constexpr std::uint8_t kNoHeader = 0;                        // cilium_wg0: packets start at their IP header
-
-using Peers = std::vector<const state::Node*>;
-
-const state::Node& own_node(const Inputs& in) {
-  return in.cluster.at(in.config.node_name);
-}
-
-Peers peers_of(const Inputs& in) {
-  Peers peers;
-  for (const auto& [name, node] : in.cluster) {
-    if (name != in.config.node_name) peers.push_back(&node);
-  }
-  return peers;
-}
 
 // The first address of a family that this node has too; IPv4 before IPv6.
 std::optional<Endpoint> endpoint_of(const state::Node& peer, const state::Node& own, std::uint16_t port) {
@@ -49,14 +27,6 @@ std::optional<Endpoint> endpoint_of(const state::Node& peer, const state::Node& 
 void add_owners(const state::Node& node, const Owner& owner, Maps& maps) {
   for (const auto& address : node.node_ips) maps.node_ips[address] = owner;
   for (const auto& cidr : node.pod_cidrs) maps.pod_cidrs[cidr] = owner;
-}
-
-bool is_ipsec(const Inputs& in) {
-  return in.config.encryption == state::Encryption::kIpsec;
-}
-
-bool has_overlay(const Inputs& in) {
-  return in.config.routing == state::Routing::kVxlan;
 }
 
 std::optional<TunnelEnds> esp_ends(const Inputs& in, const state::Node& peer) {
@@ -168,199 +138,6 @@ void add_cluster_range(const Inputs& in, Desired& desired) {
   }
 }
 
-// The smallest of the uplinks' MTUs, if a tunnel with that much around its packets can work there.
-Result<std::uint32_t> uplink_mtu(const Inputs& in, const std::string& engine, std::uint32_t overhead) {
-  const auto& uplinks = in.facts.uplinks;
-  const auto smallest = std::ranges::min_element(uplinks, {}, &Uplink::mtu);
-  if (smallest == uplinks.end()) return fail(Error::misuse("no uplink").hint("set devices"));
-  if (smallest->mtu < kSmallestTunnelMtu + overhead) {
-    return fail(Error::misuse("devices: " + smallest->name + " has MTU " + std::to_string(smallest->mtu) + ", " +
-                              engine + " needs " + std::to_string(kSmallestTunnelMtu + overhead)));
-  }
-  return smallest->mtu;
-}
-
-// Around VXLAN's packets: by the families that nodes send to each other with.
-std::uint32_t vxlan_overhead(const Inputs& in) {
-  const auto is_ipv4 = [](const IpAddress& address) { return address.family == Family::kIpv4; };
-  return std::ranges::any_of(own_node(in).node_ips, is_ipv4) ? kVxlanOverheadIpv4 : kVxlanOverheadIpv6;
-}
-
-Result<Ipsec> ipsec_engine_of(const Inputs& in) {
-  const auto& own = own_node(in);
-  const auto is_ipv4 = [](const IpAddress& address) { return address.family == Family::kIpv4; };
-  const auto& ends = has_overlay(in) ? own.router_ips : own.node_ips;
-  const auto outer = std::ranges::any_of(ends, is_ipv4) ? Family::kIpv4 : Family::kIpv6;
-  const auto around = has_overlay(in) ? vxlan_overhead(in) : 0;
-  const auto link = uplink_mtu(in, "IPsec", around + 100);
-  if (!link) return fail(link.error());
-  Ipsec ipsec;
-  ipsec.mtu = *link;
-  for (const auto& algorithm : in.ipsec->algorithms) {
-    ipsec.mtu = std::min(ipsec.mtu, keys::esp_mtu(algorithm, outer, *link - around));
-  }
-  return ipsec;
-}
-
-// The peers' router IPs and pod CIDRs, by way of the overlay.
-Result<Overlay> overlay_of(const Inputs& in, const Peers& peers) {
-  const auto link = uplink_mtu(in, "VXLAN", vxlan_overhead(in));
-  if (!link) return fail(link.error());
-  const auto& own = own_node(in);
-  if (own.router_ips.empty()) {
-    return fail(Error::misuse("routing: vxlan needs a router IP of this node, and none is known")
-                    .hint("set routerIPs; a CiliumNode has it as CiliumInternalIP, a Node in the annotation "
-                          "network.cilium.io/ipv4-cilium-host"));
-  }
-  Overlay overlay;
-  overlay.mtu = *link - vxlan_overhead(in);
-  overlay.up = true;
-  for (const auto& address : own.router_ips) {
-    if (!in.facts.local_addresses.contains(address)) overlay.addresses.insert(address);
-  }
-  const auto source_for = [&](Family family) -> std::optional<IpAddress> {
-    const auto found = std::ranges::find(own.router_ips, family, &IpAddress::family);
-    return found == own.router_ips.end() ? std::nullopt : std::optional(*found);
-  };
-  for (const auto* peer : peers) {
-    for (const auto& address : peer->router_ips) overlay.routes[Cidr::host(address)] = source_for(address.family);
-    for (const auto& cidr : peer->pod_cidrs) overlay.routes[cidr] = source_for(cidr.address.family);
-  }
-  return overlay;
-}
-
-Result<Tunnel> tunnel_of(const Inputs& in) {
-  const auto link = uplink_mtu(in, "WireGuard", kWireguardOverhead);
-  if (!link) return fail(link.error());
-  Tunnel tunnel;
-  tunnel.mtu = *link - kWireguardOverhead;
-  tunnel.up = true;
-  tunnel.rp_filter_off = true;
-  tunnel.public_key = own_node(in).wireguard_key.value_or(keys::PublicKey{});
-  tunnel.listen_port = in.config.wireguard.listen_port;
-  tunnel.fwmark = kWireguardMark;
-  return tunnel;
-}
-
-// rp_filter of `all` counts even where the device's own is off, and drops what comes out of a device without address.
-bool via_uplink(const Inputs& in) {
-  switch (in.config.delivery) {
-    case state::Delivery::kStack:
-      return false;
-    case state::Delivery::kUplink:
-      return true;
-    case state::Delivery::kAuto:
-      break;
-  }
-  return in.facts.all_rp_filter != 0;
-}
-
-// The overlay or uplink by which most of these addresses are reached: their packets are to seem to come from there.
-std::string way_to(const std::set<IpAddress>& addresses, const Inputs& in) {
-  std::map<std::string, std::size_t> reached;
-  for (const auto& [address, way] : detour_to(addresses, in.facts.routes).routes) {
-    const auto overlay = std::ranges::find(in.facts.overlays, way.ifindex, &OverlayDevice::ifindex);
-    if (overlay != in.facts.overlays.end()) ++reached[overlay->name];
-    const auto uplink = std::ranges::find(in.facts.uplinks, way.ifindex, &Uplink::ifindex);
-    if (uplink != in.facts.uplinks.end()) ++reached[uplink->name];
-  }
-  const auto most = std::ranges::max_element(reached, {}, [](const auto& entry) { return entry.second; });
-  return most == reached.end() ? in.facts.uplinks.front().name : most->first;
-}
-
-std::string node_uplink(const Inputs& in) {
-  std::set<IpAddress> nodes;
-  for (const auto* peer : peers_of(in)) nodes.insert(peer->node_ips.begin(), peer->node_ips.end());
-  return way_to(nodes, in);
-}
-
-std::string pod_uplink(const Inputs& in) {
-  if (has_overlay(in)) return kOverlayDevice;
-  std::set<IpAddress> pods;
-  for (const auto* peer : peers_of(in)) {
-    for (const auto& cidr : peer->pod_cidrs) pods.insert(cidr.address);
-  }
-  return way_to(pods, in);
-}
-
-ProgramSettings settings_of(const Inputs& in, Program program, std::uint8_t l2_len) {
-  ProgramSettings settings;
-  if (const auto build = in.facts.builds.find(program); build != in.facts.builds.end()) settings.build = build->second;
-  settings.tunnel = TunnelReference::kTunnel;
-  settings.engine = is_ipsec(in) ? Engine::kIpsec : Engine::kWireguard;
-  if (!is_ipsec(in)) settings.wireguard_port = in.config.wireguard.listen_port;
-  if (has_overlay(in)) settings.vxlan_port = kVxlanPort;
-  settings.l2_len = l2_len;
-  settings.strict = in.config.mode == state::Mode::kStrict;
-  settings.trace = in.facts.trace;
-  if (in.config.node_encryption) {
-    settings.node_encryption = state::is_opted_out(in.config, own_node(in)) ? SHEATH_NODE_ENCRYPTION_opted_out
-                                                                            : SHEATH_NODE_ENCRYPTION_enabled;
-  }
-  return settings;
-}
-
-ProgramSettings tunnel_ingress_settings(const Inputs& in) {
-  // What comes out of cilium_xfrm0 still has the Ethernet header that the outer packet came with.
-  auto settings = settings_of(in, SHEATH_DIRECTION_tunnel_ingress, is_ipsec(in) ? kEthernetHeader : kNoHeader);
-  settings.fast_path = in.config.fast_path;
-  // What IPsec decrypted is spared by the reverse path filter.
-  settings.via_uplink = !is_ipsec(in) && via_uplink(in);
-  if (!settings.via_uplink) return settings;
-  settings.uplink = node_uplink(in);
-  settings.pod_uplink = pod_uplink(in);
-  return settings;
-}
-
-void add_uplink_programs(const Inputs& in, const std::string& device, std::uint8_t l2_len, Desired& desired) {
-  for (const auto program : {SHEATH_DIRECTION_uplink_egress, SHEATH_DIRECTION_uplink_ingress}) {
-    desired.programs[{program, device}] = settings_of(in, program, l2_len);
-  }
-}
-
-// A device that is down carries nothing; one that was up before may be up again at any time.
-bool is_to_be_covered(const Inputs& in, const OverlayDevice& overlay) {
-  return overlay.up || in.actual.programs.contains({SHEATH_DIRECTION_uplink_egress, overlay.name});
-}
-
-void add_programs(const Inputs& in, Desired& desired) {
-  for (const auto& uplink : in.facts.uplinks) {
-    add_uplink_programs(in, uplink.name, uplink.l2_len, desired);
-  }
-  for (const auto& overlay : in.facts.overlays) {
-    if (is_to_be_covered(in, overlay)) add_uplink_programs(in, overlay.name, overlay.l2_len, desired);
-  }
-  if (desired.overlay) {
-    for (const auto program : {SHEATH_DIRECTION_overlay_egress, SHEATH_DIRECTION_uplink_ingress}) {
-      auto settings = settings_of(in, program, kEthernetHeader);
-      settings.overlay = true;
-      desired.programs[{program, kOverlayDevice}] = settings;
-    }
-  }
-  desired.programs[{SHEATH_DIRECTION_tunnel_ingress, is_ipsec(in) ? kXfrmDevice : kWireguardDevice}] =
-      tunnel_ingress_settings(in);
-  if (!in.config.fast_path) return;
-  for (const auto& [address, pod] : in.facts.pods) {
-    auto settings = settings_of(in, SHEATH_DIRECTION_pod_egress, kEthernetHeader);
-    settings.fast_path = true;
-    desired.programs[{SHEATH_DIRECTION_pod_egress, pod.device}] = settings;
-    desired.maps.endpoints[address] = pod.entry;
-  }
-}
-
-// The same for all programs.
-Result<> add_lengths(const Inputs& in, Desired& desired) {
-  std::vector<Cidr> prefixes;
-  for (const auto& [cidr, owner] : desired.maps.pod_cidrs) prefixes.push_back(cidr);
-  const auto lengths = maps::lengths_of(prefixes, in.config.cluster_pod_cidrs);
-  if (maps::more_than(kMaxLengths, lengths)) {
-    return fail(Error::misuse("nodes: the pod CIDRs of a family have more than " + std::to_string(kMaxLengths) +
-                              " different lengths"));
-  }
-  for (auto& [where, settings] : desired.programs) settings.lengths = lengths;
-  return {};
-}
-
 // Before anything is changed: what the maps cannot hold.
 Result<> check_sizes(const Maps& maps) {
   const auto cidrs = [&](Family family) {
@@ -452,73 +229,6 @@ void add_warnings(const Inputs& in, Desired& desired) {
   }
 }
 
-Result<> add_devices(const Inputs& in, const Peers& peers, Desired& desired) {
-  if (is_ipsec(in)) {
-    auto ipsec = ipsec_engine_of(in);
-    if (!ipsec) return fail(std::move(ipsec.error()));
-    desired.ipsec = std::move(*ipsec);
-  } else {
-    auto tunnel = tunnel_of(in);
-    if (!tunnel) return fail(std::move(tunnel.error()));
-    desired.tunnel = std::move(*tunnel);
-  }
-  if (!has_overlay(in)) return {};
-  auto overlay = overlay_of(in, peers);
-  if (!overlay) return fail(std::move(overlay.error()));
-  desired.overlay = std::move(*overlay);
-  return {};
-}
-
-bool carries_ipv6(const Inputs& in) {
-  const auto& own = own_node(in);
-  if (std::ranges::any_of(own.pod_cidrs, [](const Cidr& c) { return c.address.family == Family::kIpv6; })) return true;
-  return in.config.node_encryption &&
-         std::ranges::any_of(own.node_ips, [](const IpAddress& a) { return a.family == Family::kIpv6; });
-}
-
-// IPv6 has no link below 1280 (RFC 8200, section 5). What an underlay cannot carry in one piece WireGuard carries in
-// two; the kernel's xfrm refuses to (ip6_fragment: IPv6 packets in transit are not fragmented, nor are they after ESP).
-// IPv4 is held to what fits.
-Result<> make_room_for_ipv6(const Inputs& in, Desired& desired) {
-  if (!carries_ipv6(in)) return {};
-  const auto fits = desired.tunnel ? desired.tunnel->mtu : desired.ipsec->mtu;
-  if (fits >= kSmallestIpv6Mtu) return {};
-  if (desired.ipsec) {
-    return fail(Error::misuse("devices: the underlay leaves " + std::to_string(fits) +
-                              " bytes for a packet inside ESP, and IPv6 needs 1280")
-                    .hint("WireGuard carries it in fragments; or use a larger MTU, or IPv4 alone"));
-  }
-  desired.warnings.push_back("the underlay leaves " + std::to_string(fits) +
-                             " bytes for a packet, and IPv6 needs 1280: its outer packets will be fragmented");
-  desired.tunnel->mtu = kSmallestIpv6Mtu;
-  desired.ipv4_mtu = fits;
-  if (desired.overlay) desired.overlay->mtu = std::max(desired.overlay->mtu, kSmallestIpv6Mtu);
-  return {};
-}
-
-// Who sends through a program: the pod behind a pod's device, else all pods of this node.
-std::set<Cidr> senders_of(const Inputs& in, const Attachment& where) {
-  if (where.program != SHEATH_DIRECTION_pod_egress) {
-    const auto& pods = own_node(in).pod_cidrs;
-    return maps::own_pods_of({pods.begin(), pods.end()});
-  }
-  std::set<Cidr> addresses;
-  for (const auto& [address, pod] : in.facts.pods) {
-    if (pod.device == where.device) addresses.insert(Cidr::host(address));
-  }
-  return maps::own_pods_of(addresses);
-}
-
-// What programs need not look up.
-void add_constants(const Inputs& in, Desired& desired) {
-  const auto mtu = desired.tunnel ? desired.tunnel->mtu : desired.ipsec->mtu;
-  for (auto& [where, settings] : desired.programs) {
-    settings.ipv4_mtu = static_cast<std::uint16_t>(desired.ipv4_mtu);
-    settings.tunnel_mtu = static_cast<std::uint16_t>(std::min<std::uint32_t>(mtu, UINT16_MAX));
-    settings.own_pods = senders_of(in, where);
-  }
-}
-
 }  // namespace
 
 Result<Desired> build_desired(const Inputs& in) {
@@ -530,7 +240,6 @@ Result<Desired> build_desired(const Inputs& in) {
     return fail(Error::misuse("nodeName: the cluster has no node " + in.config.node_name));
   }
   if (auto done = add_devices(in, peers_of(in), desired); !done) return fail(std::move(done.error()));
-  if (auto done = make_room_for_ipv6(in, desired); !done) return fail(std::move(done.error()));
 
   const auto peers = peers_of(in);
   const auto ids = assign_node_ids(peers, in.actual.maps, in.ids_in_use);
@@ -542,9 +251,7 @@ Result<Desired> build_desired(const Inputs& in) {
   for (const auto& address : own_node(in).router_ips) desired.maps.node_ips[address] = {SHEATH_KIND_local, 0};
   add_cluster_range(in, desired);
   if (auto done = check_sizes(desired.maps); !done) return fail(std::move(done.error()));
-  add_programs(in, desired);
-  if (auto done = add_lengths(in, desired); !done) return fail(std::move(done.error()));
-  add_constants(in, desired);
+  if (auto done = add_programs(in, desired); !done) return fail(std::move(done.error()));
   add_backstop(in, peers, traffic, desired);
   add_warnings(in, desired);
   return desired;
