@@ -12,6 +12,7 @@
 #include <set>
 #include <utility>
 
+#include "loader/agent/configuration.hpp"
 #include "loader/agent/confine.hpp"
 #include "loader/agent/http.hpp"
 #include "loader/agent/log.hpp"
@@ -20,6 +21,7 @@
 #include "loader/agent/notify.hpp"
 #include "loader/agent/pace.hpp"
 #include "loader/agent/report.hpp"
+#include "loader/agent/said.hpp"
 #include "loader/base/file.hpp"
 #include "loader/engine/engine.hpp"
 #include "loader/engine/lock.hpp"
@@ -66,32 +68,11 @@ std::optional<Identity> identity_of(const fs::path& path) {
   return Identity{found.st_dev, found.st_ino};
 }
 
-std::string content_of(const fs::path& file) {
-  const auto content = read_file(file);
-  return content ? *content : std::string();
-}
-
-// Lines of one kind: each is said when it comes, not each time it is there.
-class Said {
- public:
-  void update(Level level, const std::vector<std::string>& lines) {
-    std::set<std::string> now(lines.begin(), lines.end());
-    for (const auto& line : lines) {
-      if (!said_.contains(line)) log(level, line);
-    }
-    said_ = std::move(now);
-  }
-
- private:
-  std::set<std::string> said_;
-};
-
 class Agent {
  public:
   Agent(const state::ConfigSources& sources, state::LoadedConfig loaded, engine::ProcessLock lock,
         std::unique_ptr<state::NodeSource> nodes, netlink::Events events, Loop loop)
-      : sources_(sources),
-        loaded_(std::move(loaded)),
+      : configuration_(sources, std::move(loaded)),
         lock_(std::move(lock)),
         nodes_(std::move(nodes)),
         events_(std::move(events)),
@@ -100,7 +81,6 @@ class Agent {
     report_.pid = getpid();
     report_.version = SHEATH_VERSION;
     report_.started = epoch_seconds();
-    config_content_ = content_of(loaded_.file);
   }
 
   Result<> run() {
@@ -121,7 +101,7 @@ class Agent {
   }
 
  private:
-  const state::Config& config() const { return loaded_.config; }
+  const state::Config& config() const { return configuration_.config(); }
 
   Result<> listen() {
     for (const int number : {SIGTERM, SIGINT}) {
@@ -188,7 +168,7 @@ class Agent {
   std::set<fs::path> single_files() const {
     std::set<fs::path> out;
     if (config().encryption == state::Encryption::kIpsec) out.insert(config().ipsec.key_file);
-    if (!loaded_.file.empty()) out.insert(fs::absolute(loaded_.file));
+    if (!configuration_.file().empty()) out.insert(fs::absolute(configuration_.file()));
     return out;
   }
 
@@ -214,53 +194,22 @@ class Agent {
     }
   }
 
-  // --- configuration ---
+  // --- a round ---
 
   void ask_for_reload() {
-    reload_wanted_ = true;
+    configuration_.ask_for_reload();
     changed();
   }
 
-  // At the beginning of a round, so that a file is not read while it is being written.
-  void reload_if_due() {
-    const bool differs = !loaded_.file.empty() && content_of(loaded_.file) != config_content_;
-    if (!std::exchange(reload_wanted_, false) && !differs) return;
+  void look_at_configuration() {
+    if (!configuration_.look()) return;
     everything_changed_ = true;
-    reload();
-  }
-
-  // A file that was there and is gone or empty is no wish for the defaults, which may protect less: a disk may be full.
-  Result<state::LoadedConfig> load_again() const {
-    if (!loaded_.file.empty() && config_content_.find_first_not_of(" \t\r\n") == std::string::npos)
-      return fail(Error::misuse(loaded_.file.string() + ": is gone or empty"));
-    auto next = state::load_config(sources_);
-    if (!next) return next;
-    if (auto supported = state::check_supported(*next); !supported) return fail(std::move(supported.error()));
-    return next;
-  }
-
-  void reload() {
-    config_content_ = content_of(loaded_.file);
-    auto next = load_again();
-    if (!next) {
-      report_.config_error = next.error().what();
-      log(Level::kError, "the configuration stays as it was: " + next.error().what());
-      return;
-    }
-    const auto kept = keep_what_needs_restart(config(), next->config);
-    report_.config_error.clear();
-    for (const auto& key : kept) report_.config_error += (report_.config_error.empty() ? "" : ", ") + key;
-    if (!kept.empty()) report_.config_error += ": taken up when the agent is started again";
-    loaded_ = std::move(*next);
+    report_.config_error = configuration_.trouble();
     pace_.set_resync(config().agent.resync);
-    log(Level::kNotice, "the configuration was read again");
-    if (!kept.empty()) log(Level::kWarning, report_.config_error);
   }
-
-  // --- a round ---
 
   void round() {
-    reload_if_due();
+    look_at_configuration();
     rewatch();
     const auto begin = Pace::Clock::now();
     const auto cpu_before = processor_time();
@@ -413,10 +362,7 @@ class Agent {
     std::optional<Identity> identity;
   };
 
-  state::ConfigSources sources_;
-  state::LoadedConfig loaded_;
-  std::string config_content_;
-  bool reload_wanted_ = false;
+  Configuration configuration_;
   engine::ProcessLock lock_;
   std::unique_ptr<state::NodeSource> nodes_;
   state::GoodNodes good_;
@@ -437,23 +383,6 @@ class Agent {
 };
 
 }  // namespace
-
-std::vector<std::string> keep_what_needs_restart(const state::Config& running, state::Config& next) {
-  std::vector<std::string> kept;
-  const auto keep = [&](const char* key, const auto& old, auto& wanted) {
-    if (old == wanted) return;
-    kept.emplace_back(key);
-    wanted = old;
-  };
-  keep("nodeName", running.node_name, next.node_name);
-  keep("nodes.source", running.nodes.source, next.nodes.source);
-  keep("nodes.path", running.nodes.path, next.nodes.path);
-  keep("metrics.listen", running.metrics.listen, next.metrics.listen);
-  keep("paths.bpffs", running.paths.bpffs, next.paths.bpffs);
-  keep("paths.run", running.paths.run, next.paths.run);
-  keep("paths.state", running.paths.state, next.paths.state);
-  return kept;
-}
 
 Result<> run_agent(const state::ConfigSources& sources) {
   auto loaded = state::load_config(sources);

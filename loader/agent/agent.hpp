@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "loader/base/result.hpp"
 #include "loader/state/load_config.hpp"
 
@@ -13,8 +10,5 @@ namespace sheath::agent {
 // encryption stays when it ends. Returns at once, with the reason, when it cannot begin: a configuration that is wrong
 // (a misuse), or another agent on this node. From then on nothing ends it: what fails is said, and tried again.
 Result<> run_agent(const state::ConfigSources& sources);
-
-// What of a new configuration an agent cannot take up while it runs, by key; `next` gets the old values of these. Pure.
-std::vector<std::string> keep_what_needs_restart(const state::Config& running, state::Config& next);
 
 }  // namespace sheath::agent

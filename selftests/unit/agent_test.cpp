@@ -7,7 +7,7 @@
 
 #include <string>
 
-#include "loader/agent/agent.hpp"
+#include "loader/agent/configuration.hpp"
 #include "loader/agent/exposition.hpp"
 #include "loader/agent/http.hpp"
 #include "loader/agent/metrics.hpp"
