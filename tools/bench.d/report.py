@@ -100,7 +100,7 @@ def wire(document, folder):
     text += markdown(rows, right=range(1, len(rows[0])))
     ours = [scene for scene in scenes if "by Sheath" in scene]
     series = [(metric, [next((e["to_alone"] for e in ipv4 if e["scene"] == scene and e["metric"] == metric), None)
-                        for scene in ours]) for metric in metrics]
+                        for scene in ours]) for metric in metrics if metric != targets.MERGED]
     name = f"wire-{'.'.join(kernel.split('.')[:2])}.svg"
     draw(os.path.join(folder, name), f"Times the same crypto without Sheath, IPv4, Linux {kernel}", ours, series, "times")
     return text + f"![ratios](plots/{name})\n\n"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 POD_PATHS = ("uplink egress: pod to remote pod", "pod egress: pod to remote pod")
-RTT, TCP = "round trip", "TCP"
+RTT, TCP, MERGED = "round trip", "TCP", "TCP packets received"
 
 
 @dataclass
@@ -88,6 +88,11 @@ def wire(document):
         if metric == RTT and bare["to_alone"] > 1:
             us = bare["median"] - bare["median"] / bare["to_alone"]
             text += f"; the rest, {us:.0f} us, is what the eight programs that a round trip passes cost beyond what they save"
+        merged = [found.get((each, MERGED)) for each in (scene, scene.replace(", fast path", ""))]
+        if metric == TCP and "fast path" in scene and all(merged):
+            fast, slow = (each["median"] for each in merged)
+            text += (f"; what comes quickly queues less, and GRO merges what queues: the same bytes come to the receiving pod as "
+                     f"{fast:,.0f} packets, without the fast path as {slow:,.0f}")
         if "fast path" in scene:
             text += f"; {BAREST[scene.split()[0]]}"
         return text
