@@ -82,7 +82,7 @@ std::optional<std::map<std::uint16_t, plan::Heard>> look_at_ipsec(const state::C
                                                                   Few& few) {
   const auto& material = *sight.ipsec;
   few.ipsec = material.own_inputs(config);
-  if (!memory.ipsec || !memory.ipsec->admits(few.ipsec, few.before, few.after)) return std::nullopt;
+  if (!memory.ipsec->admits(few.ipsec, few.before, few.after)) return std::nullopt;
   const auto former = former_peers(memory, few, material.digests(old, sight.digests));
   few.traces = memory.ipsec->about(memory.own, few.names, former);
   few.ipsec.digests = material.digests(cluster, sight.digests);
@@ -145,6 +145,7 @@ std::optional<Few> plan_few(const state::Config& config, const Memory& memory, c
                             std::span<const state::ChangedFile> files, const Sight& sight) {
   auto update = good.compare(files);
   if (!update || update->nodes.contains(config.node_name)) return std::nullopt;
+  if (memory.ipsec.has_value() != (sight.ipsec != nullptr)) return std::nullopt;
   Few few;
   few.names = update->nodes;
   few.names.insert(memory.pending.begin(), memory.pending.end());

@@ -48,7 +48,7 @@ struct Memory {
 
 // What a round about a few nodes looks at beside their objects.
 struct Sight {
-  const IpsecMaterial* ipsec = nullptr;  // null without IPsec
+  const IpsecMaterial* ipsec = nullptr;  // null without IPsec, and when it cannot be had now
   DigestCache& digests;
   // What was heard from peers of these IDs.
   std::function<Result<std::map<std::uint16_t, plan::Heard>>(const std::set<std::uint16_t>&)> heard;

@@ -73,6 +73,12 @@ class IpsecKeeper {
     for (bool again = true; again;) again = go_around();
   }
 
+  // As it is when the key file cannot be read.
+  std::optional<Few> plan_changes_without_secrets() {
+    const auto files = source_.read_again(changed_);
+    return plan_few(scene_.config, *memory_, good_, *files, {nullptr, digests_, {}});
+  }
+
   std::optional<Few> plan_changes() {
     const auto files = source_.read_again(std::exchange(changed_, {}));
     if (!files || !memory_) return std::nullopt;
@@ -300,6 +306,13 @@ TEST_CASE("few nodes, IPsec: keys that were used are not used again by one who c
   keeper.check_against_all(*few);
   keeper.put(node);
   CHECK_FALSE(keeper.plan_changes());  // this node has to draw a new session
+}
+
+TEST_CASE("few nodes, IPsec: without this node's secrets everything is looked at") {
+  IpsecKeeper keeper;
+  keeper.put(keeper.with_session(plan::make_node(8)));
+  CHECK_FALSE(keeper.plan_changes_without_secrets());
+  CHECK(keeper.plan_changes());
 }
 
 TEST_CASE("few nodes, IPsec: where more is at stake everything is looked at") {
