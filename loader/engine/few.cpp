@@ -57,7 +57,7 @@ std::vector<plan::FormerPeer> former_peers(const Memory& memory, const Few& few,
       const auto found = digests.find({node.name, node.ipsec_sessions[0].generation});
       if (found != digests.end()) peer.digests = found->second;
     }
-    out.push_back(std::move(peer));
+    out.push_back(peer);
   }
   return out;
 }

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader/keys/wireguard_key.hpp"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 
 #include "loader/base/encoding.hpp"
@@ -17,7 +20,6 @@ constexpr const char* kNotAKey = "is not 32 bytes in base64";
 // EVP_DecodeBlock writes 3 bytes for each 4 characters, EVP_EncodeBlock a final zero.
 constexpr std::size_t kDecodeRoom = kKeyCharacters / 4 * 3;
 constexpr std::size_t kEncodeRoom = kKeyCharacters + 1;
-constexpr std::size_t kSecureHeap = 64 * 1024;
 
 unsigned char* as_unsigned(char* text) {
   return reinterpret_cast<unsigned char*>(text);
@@ -40,10 +42,37 @@ void clamp(std::span<std::uint8_t> scalar) {
   scalar[31] = static_cast<std::uint8_t>((scalar[31] & 0x7f) | 0x40);
 }
 
-// OpenSSL's keys go there: locked, left out of core dumps, wiped when they are freed. A key is some 100 bytes of it.
-bool have_secure_heap() {
-  static const bool made = CRYPTO_secure_malloc_init(kSecureHeap, 0) == 1;
-  return made;
+struct Free {
+  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+  void operator()(EVP_PKEY_CTX* context) const { EVP_PKEY_CTX_free(context); }
+};
+using Handle = std::unique_ptr<EVP_PKEY, Free>;
+using Context = std::unique_ptr<EVP_PKEY_CTX, Free>;
+
+Result<PublicKey> derive_public(std::span<const std::uint8_t> private_bytes) {
+  const Handle key(EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nullptr, private_bytes.data(), private_bytes.size()));
+  PublicKey out;
+  std::size_t size = out.bytes.size();
+  if (!key || EVP_PKEY_get_raw_public_key(key.get(), out.bytes.data(), &size) != 1 || size != out.bytes.size()) {
+    return fail("derive the public key: OpenSSL has no X25519");
+  }
+  return out;
+}
+
+// Of both halves: with the private one alone OpenSSL computes the public one, which takes as long as what it is for.
+Handle make_handle(std::span<const std::uint8_t> private_bytes, const PublicKey& public_key) {
+  static const Context maker(EVP_PKEY_CTX_new_from_name(nullptr, "X25519", nullptr));
+  const auto octets = [](const char* name, std::span<const std::uint8_t> bytes) {
+    return OSSL_PARAM_construct_octet_string(name, const_cast<std::uint8_t*>(bytes.data()), bytes.size());
+  };
+  std::array parameters{octets(OSSL_PKEY_PARAM_PUB_KEY, public_key.bytes),
+                        octets(OSSL_PKEY_PARAM_PRIV_KEY, private_bytes), OSSL_PARAM_construct_end()};
+  EVP_PKEY* key = nullptr;
+  if (!maker || EVP_PKEY_fromdata_init(maker.get()) != 1 ||
+      EVP_PKEY_fromdata(maker.get(), &key, EVP_PKEY_KEYPAIR, parameters.data()) != 1) {
+    return nullptr;
+  }
+  return Handle(key);
 }
 
 }  // namespace
@@ -62,32 +91,21 @@ std::string PublicKey::text() const {
   return base64_encode(bytes);
 }
 
-void PrivateKey::Free::operator()(evp_pkey_st* key) const {
-  EVP_PKEY_free(key);
-}
-
 Result<PrivateKey> PrivateKey::adopt(SecretBuffer secret) {
   clamp(secret.bytes());
-  if (!have_secure_heap()) {
-    return fail(Error("OpenSSL has no memory for secrets").hint("raise the limit of locked memory (ulimit -l)"));
-  }
-  Handle handle(EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nullptr, secret.bytes().data(), secret.bytes().size()));
-  PublicKey public_key;
-  std::size_t size = public_key.bytes.size();
-  if (!handle || EVP_PKEY_get_raw_public_key(handle.get(), public_key.bytes.data(), &size) != 1 ||
-      size != public_key.bytes.size()) {
-    return fail("derive the public key: OpenSSL has no X25519");
-  }
-  return PrivateKey(std::move(secret), std::move(handle), public_key);
+  const auto public_key = derive_public(secret.bytes());
+  if (!public_key) return fail(public_key.error());
+  return PrivateKey(std::move(secret), *public_key);
 }
 
-// It fails by itself where the result is all zeros.
+// It fails by itself where the result is all zeros. OpenSSL's own form of the key is made each time: it lies on the
+// heap, and is wiped when it is freed.
 Result<SecretBuffer> PrivateKey::shared_secret(const PublicKey& peer) const {
   auto out = SecretBuffer::make(kKeyBytes);
   if (!out) return out;
+  const auto own = make_handle(bytes(), public_key_);
   const Handle remote(EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, nullptr, peer.bytes.data(), peer.bytes.size()));
-  const std::unique_ptr<EVP_PKEY_CTX, decltype(&EVP_PKEY_CTX_free)> context(EVP_PKEY_CTX_new(handle_.get(), nullptr),
-                                                                            &EVP_PKEY_CTX_free);
+  const Context context(own ? EVP_PKEY_CTX_new(own.get(), nullptr) : nullptr);
   std::size_t size = kKeyBytes;
   if (!remote || !context || EVP_PKEY_derive_init(context.get()) != 1 ||
       EVP_PKEY_derive_set_peer_ex(context.get(), remote.get(), 0) != 1 ||

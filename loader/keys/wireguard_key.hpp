@@ -4,15 +4,12 @@
 #include <array>
 #include <compare>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "loader/base/result.hpp"
 #include "loader/keys/secret.hpp"
-
-struct evp_pkey_st;  // EVP_PKEY
 
 namespace sheath::keys {
 
@@ -49,19 +46,11 @@ class PrivateKey {
   Result<SecretBuffer> shared_secret(const PublicKey& peer) const;
 
  private:
-  struct Free {
-    void operator()(evp_pkey_st* key) const;
-  };
-  // OpenSSL's form of it, in memory that is locked and hidden too.
-  using Handle = std::unique_ptr<evp_pkey_st, Free>;
-
-  PrivateKey(SecretBuffer secret, Handle handle, const PublicKey& public_key)
-      : secret_(std::move(secret)), handle_(std::move(handle)), public_key_(public_key) {}
+  PrivateKey(SecretBuffer secret, const PublicKey& public_key) : secret_(std::move(secret)), public_key_(public_key) {}
   // `secret` has 32 bytes.
   static Result<PrivateKey> adopt(SecretBuffer secret);
 
   SecretBuffer secret_;
-  Handle handle_;
   PublicKey public_key_;
 };
 

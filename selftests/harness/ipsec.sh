@@ -29,3 +29,13 @@ count_repeated_sequences() {
   frames "$1" | sed -nE 's/.*IP6? ([^ ]+) > ([^ ]+): ESP\(spi=(0x[0-9a-f]+),seq=(0x[0-9a-f]+)\).*/\1 \2 \3 \4/p' |
     sort | uniq -d | wc -l
 }
+
+# session_object NAME HOST PODS KEY [NODE]: the object of a node that nobody runs, with a session of the generation that NODE
+# (kind-worker) is in, under the same pre-shared key.
+session_object() {
+  local annotations
+  annotations=$(jq --arg key "$4" '.metadata.annotations | with_entries(select(.key | test("ipsec"))) |
+    ."sheath.io/ipsec-pub-key" |= sub("=.*"; "=" + $key) |
+    ."sheath.io/ipsec-spi-tag" |= sub("=.*"; "=0abcdef")' "$CLUSTER_RUN/nodes/${5-kind-worker}.sheath.json")
+  node_object "$1" "$2" "$3" | jq --argjson annotations "$annotations" '.metadata.annotations += $annotations'
+}

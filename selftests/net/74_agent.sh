@@ -9,6 +9,7 @@ set -euo pipefail
 export CLUSTER_ENCRYPTION=${1-wireguard}
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/cluster.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/agents.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/../harness/ipsec.sh"
 
 readonly E=$CLUSTER_ENCRYPTION
 TUNNEL=cilium_wg0
@@ -106,6 +107,23 @@ for _ in {1..20}; do date >"$CLUSTER_RUN/kind-worker3/other-file"; done
 sheath_on kind-worker3 metrics >/dev/null
 sleep 1
 check_equal "$E: other files beside its configuration are none of its business" "$rounds" "$(large_rounds)"
+
+# waits_in_small_rounds: while a node that never answers is waited for.
+waits_in_small_rounds() {
+  local large small
+  large=$(large_rounds) small=$(agent_field kind-worker3 .small_rounds)
+  sleep 2
+  [[ $(large_rounds) == "$large" && $(agent_field kind-worker3 .small_rounds) -gt $small ]]
+}
+waits_for() { agent_field kind-worker3 '.waiting_for_key[]' | grep -qx "$1"; }
+if [[ $E == ipsec ]]; then
+  session_object kind-silent 9 9 "$(head -c 32 /dev/urandom | base64)" >"$CLUSTER_RUN/nodes/silent.json"
+  check "$E: a node that never answers is waited for" eventually 20 waits_for kind-silent
+  check "$E: without a look at the others" waits_in_small_rounds
+  check "$E: whose pods speak" speaks pod-worker2
+  rm "$CLUSTER_RUN/nodes/silent.json"
+  check "$E: nobody is waited for when it is gone" eventually 20 agent_settled kind-worker3
+fi
 
 echo '{"kind": "Node", "metadata": {"name": "torn' >"$CLUSTER_RUN/nodes/torn.json"
 check "$E: a file that is torn is named" eventually 20 has_problem '^not taken: .*torn\.json'

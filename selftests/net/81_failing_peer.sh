@@ -7,6 +7,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/cluster.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/../harness/agents.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/../harness/ipsec.sh"
 
 readonly -A FAILING=([wireguard]='^add peer kind-worker2 ' [ipsec]='^add the receive.*kind-worker2')
 
@@ -62,12 +63,8 @@ fails_alone() {
 
 # A peer whose session key is a point of small order (RFC 7748, 6.1): nobody has a secret with it.
 unusable_key() {
-  local own=$CLUSTER_RUN/nodes/kind-worker.sheath.json annotations said code=0
-  annotations=$(jq '.metadata.annotations | with_entries(select(.key | test("ipsec"))) |
-    ."sheath.io/ipsec-pub-key" |= sub("=.*"; "=AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=") |
-    ."sheath.io/ipsec-spi-tag" |= sub("=.*"; "=0abcdef")' "$own")
-  node_object kind-worker9 9 9 | jq --argjson annotations "$annotations" '.metadata.annotations += $annotations' \
-    >"$CLUSTER_RUN/nodes/kind-worker9.json"
+  local said code=0
+  session_object kind-worker9 9 9 AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= >"$CLUSTER_RUN/nodes/kind-worker9.json"
   said=$(sheath_on kind-worker apply 2>&1 >/dev/null) || code=$?
   check_equal "unusable key: apply fails" 1 "$code"
   check_match "unusable key: with that peer" '^error: step .*kind-worker9.*no usable point of X25519' "$said"
