@@ -32,12 +32,12 @@ struct Memory {
   std::optional<plan::StandingIpsec> ipsec;  // with IPsec
   std::set<std::string> pending;             // peers that the next round has to look at, whether they change or not
 
-  // What it was: all of it is as the round left it, when its plan was done.
+  // A round over everything whose plan was done: what it found, what it wanted, and the steps between.
   struct Round {
     const state::Config& config;
     const state::Cluster& cluster;
     const plan::Facts& facts;
-    const plan::Actual& actual;      // before
+    const plan::Actual& actual;      // as it was found
     const plan::IpsecInputs* ipsec;  // null without IPsec
     const plan::Desired& desired;
     const plan::Plan& plan;

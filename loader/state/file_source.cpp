@@ -52,11 +52,13 @@ Result<std::vector<std::string>> list(const fs::path& folder) {
   if (!open) return listing_error(folder);
   const auto prefix = prefix_of(folder);
   std::vector<std::string> out;
-  errno = 0;
-  while (const auto* entry = readdir(open.get())) {
+  for (;;) {
+    errno = 0;  // at the end readdir leaves it alone, and whatever else is called may not
+    const auto* entry = readdir(open.get());
+    if (entry == nullptr && errno != 0) return listing_error(folder);
+    if (entry == nullptr) break;
     if (format_of(entry->d_name)) out.push_back(prefix + entry->d_name);
   }
-  if (errno != 0) return listing_error(folder);
   std::ranges::sort(out);
   return out;
 }

@@ -8,6 +8,7 @@
 #include "loader/state/cluster.hpp"
 #include "loader/state/node_object.hpp"
 #include "maps/marks.h"
+#include "selftests/unit/few_changes.hpp"
 #include "selftests/unit/plan_scene.hpp"
 #include "selftests/unit/temporary_folder.hpp"
 
@@ -188,8 +189,6 @@ class IpsecKeeper {
   state::Cluster gone_;
 };
 
-using Changes = std::map<std::string, std::optional<state::Node>>;
-
 Changes something_of_ipsec(IpsecKeeper& keeper, std::mt19937& random) {
   const auto below = [&](int limit) { return std::uniform_int_distribution<int>(0, limit - 1)(random); };
   const int number = 1 + below(9);
@@ -222,25 +221,8 @@ Changes something_of_ipsec(IpsecKeeper& keeper, std::mt19937& random) {
       return {{name, std::nullopt}, {renamed.name, keeper.with_session(renamed)}};
     }
     default:
-      const auto other = keeper.cluster().find("node" + std::to_string(number % 9 + 1));
-      if (other == keeper.cluster().end()) return {};
-      auto swapped = other->second;
-      std::swap(swapped.pod_cidrs[0], node.pod_cidrs[0]);
-      return {{name, node}, {swapped.name, swapped}};
+      return swap_pods(keeper.cluster(), node, "node" + std::to_string(number % 9 + 1));
   }
-}
-
-void change_something_of_ipsec(IpsecKeeper& keeper, std::mt19937& random) {
-  const auto changes = something_of_ipsec(keeper, random);
-  auto candidate = keeper.cluster();
-  for (const auto& [name, node] : changes) {
-    candidate.erase(name);
-    if (node) candidate.emplace(name, *node);
-  }
-  std::vector<state::NodeObject> objects;
-  for (const auto& [name, node] : candidate) objects.push_back({state::ObjectKind::kNode, node, name});
-  if (!state::make_cluster(keeper.config(), objects, candidate.at("node0"))) return;
-  for (const auto& [name, node] : changes) node ? keeper.put(*node) : keeper.remove(name);
 }
 
 TEST_CASE("few nodes, IPsec: a round about them has the steps of a round over everything") {
@@ -255,7 +237,7 @@ TEST_CASE("few nodes, IPsec: a round about them has the steps of a round over ev
       const auto what = random() % 4;
       if (what == 0) keeper.hear_all();
       if (random() % 8 == 0) keeper.hear(static_cast<std::uint16_t>(1 + random() % 12), kGeneration);  // late
-      for (unsigned i = 0; i < what; ++i) change_something_of_ipsec(keeper, random);
+      for (unsigned i = 0; i < what; ++i) let_happen(keeper, something_of_ipsec(keeper, random));
       if (const auto few = keeper.plan_changes()) {
         ++small;
         keeper.check_against_all(*few);

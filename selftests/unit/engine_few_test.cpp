@@ -7,6 +7,7 @@
 #include "loader/engine/few.hpp"
 #include "loader/state/cluster.hpp"
 #include "loader/state/node_object.hpp"
+#include "selftests/unit/few_changes.hpp"
 #include "selftests/unit/plan_scene.hpp"
 #include "selftests/unit/temporary_folder.hpp"
 
@@ -84,9 +85,6 @@ class Keeper {
   std::set<std::string> changed_;
 };
 
-// One of the things that happen to nodes: these become what is said here, if the cluster bears it.
-using Changes = std::map<std::string, std::optional<state::Node>>;
-
 Changes something(const state::Cluster& cluster, std::mt19937& random) {
   const auto below = [&](int limit) { return std::uniform_int_distribution<int>(0, limit - 1)(random); };
   const int number = 1 + below(9);
@@ -107,25 +105,8 @@ Changes something(const state::Cluster& cluster, std::mt19937& random) {
       node.pod_cidrs[0] = plan::cidr("10." + std::to_string(100 + number) + "." + std::to_string(below(200)) + ".0/24");
       return {{name, node}};
     default:
-      const auto other = cluster.find("node" + std::to_string(number % 9 + 1));
-      if (other == cluster.end()) return {};
-      auto swapped = other->second;
-      std::swap(swapped.pod_cidrs[0], node.pod_cidrs[0]);
-      return {{name, node}, {swapped.name, swapped}};
+      return swap_pods(cluster, node, "node" + std::to_string(number % 9 + 1));
   }
-}
-
-void change_something(Keeper& keeper, std::mt19937& random) {
-  const auto changes = something(keeper.cluster(), random);
-  auto candidate = keeper.cluster();
-  for (const auto& [name, node] : changes) {
-    candidate.erase(name);
-    if (node) candidate.emplace(name, *node);
-  }
-  std::vector<state::NodeObject> objects;
-  for (const auto& [name, node] : candidate) objects.push_back({state::ObjectKind::kNode, node, name});
-  if (!state::make_cluster(keeper.config(), objects, candidate.at("node0"))) return;
-  for (const auto& [name, node] : changes) node ? keeper.put(*node) : keeper.remove(name);
 }
 
 TEST_CASE("few nodes: a round about them has the steps of a round over everything") {
@@ -137,7 +118,7 @@ TEST_CASE("few nodes: a round about them has the steps of a round over everythin
       CAPTURE(run);
       CAPTURE(step);
       const auto changes = 1 + random() % 3;
-      for (unsigned i = 0; i < changes; ++i) change_something(keeper, random);
+      for (unsigned i = 0; i < changes; ++i) let_happen(keeper, something(keeper.cluster(), random));
       if (const auto few = keeper.plan_changes()) {
         ++small;
         keeper.check_against_all(*few);
