@@ -60,37 +60,13 @@ Result<bpf_map_info> read_info(int fd, const std::string& name) {
   return info;
 }
 
-// The rest is what the programs decide by.
-bool only_counts(const bpf_map* map) {
-  const std::string_view name = bpf_map__name(map);
-  return name == "metrics" || name == "withheld" || name == "events";
-}
-
-// False for a map that only counts, in another version's layout.
-Result<bool> check_shape(int fd, const bpf_map* map) {
-  const std::string name = bpf_map__name(map);
-  const auto info = read_info(fd, name);
-  if (!info) return fail(info.error());
-  const auto wanted = shape_of(map);
-  const auto found = shape_of(*info);
-  if (found == wanted) return true;
-  if (only_counts(map)) return false;
-  return fail(Error("map " + name + " is pinned with another layout: " + text(found) + "; needed: " + text(wanted))
-                  .hint("another version made it: run `sheath unload`, then `sheath apply`"));
-}
-
-// The pinned map, checked against the contract; empty when it is not pinned, or is to be replaced.
-Result<UniqueFd> open_pin(const fs::path& bpffs, const bpf_map* map, Access access) {
-  const auto path = bpffs / bpf_map__name(map);
-  LIBBPF_OPTS(bpf_obj_get_opts, options);
-  options.file_flags = access == Access::kRead ? static_cast<std::uint32_t>(BPF_F_RDONLY) : 0;
-  UniqueFd fd(bpf_obj_get_opts(path.c_str(), &options));
-  if (!fd && errno == ENOENT) return UniqueFd();
-  if (!fd) return fail(kernel_error("open map " + path.string(), errno));
-  const auto good = check_shape(fd.get(), map);
-  if (!good) return fail(good.error());
-  return *good ? std::move(fd) : UniqueFd();
-}
+// A map of the contract, maps/maps.bpf.h.
+struct Wanted {
+  std::string name;
+  MapShape shape;
+  // The rest is what the programs decide by.
+  bool only_counts() const { return name == "metrics" || name == "withheld" || name == "events"; }
+};
 
 std::vector<bpf_map*> contract_maps(const Object& object) {
   std::vector<bpf_map*> maps;
@@ -101,11 +77,50 @@ std::vector<bpf_map*> contract_maps(const Object& object) {
   return maps;
 }
 
+Result<std::vector<Wanted>> read_contract() {
+  const auto object = open_object(maps_image(), "maps");
+  if (!object) return fail(object.error());
+  std::vector<Wanted> out;
+  for (const bpf_map* map : contract_maps(*object)) out.push_back({bpf_map__name(map), shape_of(map)});
+  return out;
+}
+
+// The same as long as this process lives: it comes with the binary.
+const Result<std::vector<Wanted>>& contract() {
+  static const auto read = read_contract();
+  return read;
+}
+
+// False for a map that only counts, in another version's layout.
+Result<bool> check_shape(int fd, const Wanted& map) {
+  const auto info = read_info(fd, map.name);
+  if (!info) return fail(info.error());
+  const auto found = shape_of(*info);
+  if (found == map.shape) return true;
+  if (map.only_counts()) return false;
+  return fail(
+      Error("map " + map.name + " is pinned with another layout: " + text(found) + "; needed: " + text(map.shape))
+          .hint("another version made it: run `sheath unload`, then `sheath apply`"));
+}
+
+// The pinned map, checked against the contract; empty when it is not pinned, or is to be replaced.
+Result<UniqueFd> open_pin(const fs::path& bpffs, const Wanted& map, Access access) {
+  const auto path = bpffs / map.name;
+  LIBBPF_OPTS(bpf_obj_get_opts, options);
+  options.file_flags = access == Access::kRead ? static_cast<std::uint32_t>(BPF_F_RDONLY) : 0;
+  UniqueFd fd(bpf_obj_get_opts(path.c_str(), &options));
+  if (!fd && errno == ENOENT) return UniqueFd();
+  if (!fd) return fail(kernel_error("open map " + path.string(), errno));
+  const auto good = check_shape(fd.get(), map);
+  if (!good) return fail(good.error());
+  return *good ? std::move(fd) : UniqueFd();
+}
+
 // Those of the maps that are not pinned yet. libbpf makes and pins these, and reuses the others.
 Result<std::vector<fs::path>> set_pin_paths(const fs::path& bpffs, const Object& object) {
   std::vector<fs::path> missing;
   for (bpf_map* map : contract_maps(object)) {
-    const auto fd = open_pin(bpffs, map, Access::kWrite);
+    const auto fd = open_pin(bpffs, {bpf_map__name(map), shape_of(map)}, Access::kWrite);
     if (!fd) return fail(fd.error());
     const auto path = bpffs / bpf_map__name(map);
     if (!*fd) {
@@ -143,6 +158,9 @@ sheath_counters sum(std::span<const sheath_counters> cpus) {
 
 Result<PinnedMaps> PinnedMaps::create(const fs::path& bpffs) {
   if (auto made = make_pin_folder(bpffs); !made) return fail(made.error());
+  auto whole = open(bpffs, Access::kWrite);
+  if (!whole) return fail(std::move(whole.error()));
+  if (*whole) return std::move(**whole);
   auto object = open_object(maps_image(), "maps");
   if (!object) return fail(object.error());
   const auto missing = set_pin_paths(bpffs, *object);
@@ -159,15 +177,15 @@ Result<PinnedMaps> PinnedMaps::create(const fs::path& bpffs) {
 }
 
 Result<std::optional<PinnedMaps>> PinnedMaps::open(const fs::path& bpffs, Access access, Which which) {
-  auto object = open_object(maps_image(), "maps");
-  if (!object) return fail(object.error());
+  const auto& wanted = contract();
+  if (!wanted) return fail(wanted.error());
   Fds fds;
-  for (const bpf_map* map : contract_maps(*object)) {
+  for (const auto& map : *wanted) {
     auto fd = open_pin(bpffs, map, access);
     if (!fd) return fail(fd.error());
-    if (!*fd && which == Which::kState && only_counts(map)) continue;
+    if (!*fd && which == Which::kState && map.only_counts()) continue;
     if (!*fd) return std::nullopt;
-    fds.emplace(bpf_map__name(map), std::move(*fd));
+    fds.emplace(map.name, std::move(*fd));
   }
   UniqueFd peers_view(access == Access::kRead ? bpf_obj_get((bpffs / "peers").c_str()) : -1);
   if (access == Access::kRead && !peers_view) return fail(kernel_error("open map peers", errno));
@@ -184,10 +202,10 @@ Result<> PinnedMaps::remove(const fs::path& bpffs) {
 }
 
 Result<std::vector<std::string>> PinnedMaps::names() {
-  auto object = open_object(maps_image(), "maps");
-  if (!object) return fail(object.error());
+  const auto& wanted = contract();
+  if (!wanted) return fail(wanted.error());
   std::vector<std::string> names;
-  for (const bpf_map* map : contract_maps(*object)) names.emplace_back(bpf_map__name(map));
+  for (const auto& map : *wanted) names.push_back(map.name);
   return names;
 }
 

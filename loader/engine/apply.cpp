@@ -34,6 +34,7 @@ struct Session {
   DigestCache own_digests;  // where nothing is kept
 
   DigestCache& digests() { return kept == nullptr ? own_digests : kept->digests; }
+  DigestCache* kept_digests() { return kept == nullptr ? nullptr : &kept->digests; }
 };
 
 Result<Session> open_session(const state::Config& config, bool dry_run, const Kept* kept = nullptr) {
@@ -266,19 +267,16 @@ Result<Report> go_round(Session& session, std::size_t steps_done) {
   auto memory = memory_of(session, *now, *desired, report);
   report.steps_done = steps_done;
   if (session.dry_run) return report;
-  Executor executor(session.socket, session.config, now->secrets());
+  Executor executor(session.socket, session.config, now->secrets(), session.kept_digests());
   auto done = run(executor, *cuts, report);
   if (!done) return fail(std::move(done.error()));
   if (memory && report.failures.empty()) session.kept->memory = std::move(memory);
   return report;
 }
 
-Result<std::map<std::uint16_t, plan::Heard>> heard_from(const state::Config& config,
+Result<std::map<std::uint16_t, plan::Heard>> heard_from(const bpf::PinnedMaps& maps,
                                                         const std::set<std::uint16_t>& node_ids) {
-  const auto maps = bpf::PinnedMaps::open(config.paths.bpffs, bpf::Access::kRead, bpf::Which::kState);
-  if (!maps) return fail(maps.error());
-  if (!*maps) return fail("the maps are gone");
-  const auto rows = (*maps)->heard_of(node_ids);
+  const auto rows = maps.heard_of(node_ids);
   if (!rows) return fail(rows.error());
   std::map<std::uint16_t, plan::Heard> out;
   for (const auto& [id, row] : *rows) out[id] = from_heard(row);
@@ -303,7 +301,9 @@ Result<std::optional<Report>> go_small_round(Session& session, const std::set<st
   const auto files = source.read_again(changed_files);
   if (!files) return std::nullopt;
   const auto ipsec = secrets_of(session.config);
-  const auto heard = [&](const std::set<std::uint16_t>& ids) { return heard_from(session.config, ids); };
+  auto maps = bpf::PinnedMaps::open(session.config.paths.bpffs, bpf::Access::kWrite);
+  if (!maps || !*maps) return std::nullopt;
+  const auto heard = [&](const std::set<std::uint16_t>& ids) { return heard_from(**maps, ids); };
   auto few = plan_few(session.config, *known, good, *files, {ipsec ? &*ipsec : nullptr, digests, heard});
   if (!few) return std::nullopt;
   good.take(few->update);
@@ -312,7 +312,8 @@ Result<std::optional<Report>> go_small_round(Session& session, const std::set<st
   report.plan = few->plan;
   report.names = few->desired.names;
   add_waits(few->desired, report);
-  Executor executor(session.socket, session.config, ipsec ? &*ipsec : nullptr);
+  Executor executor(session.socket, session.config, ipsec ? &*ipsec : nullptr, session.kept_digests());
+  executor.use(std::move(**maps));
   if (auto done = run(executor, *cuts, report); !done) return fail(std::move(done.error()));
   if (report.failures.empty() && remember(*few, *known)) memory = std::move(known);
   return report;

@@ -20,4 +20,10 @@ Result<keys::PairDigests> DigestCache::digests(const keys::Session& own, const k
   return computed;
 }
 
+void DigestCache::learn(const keys::Pair& keys) {
+  const Pair pair{keys.own().public_key(), keys.context().peer_name, keys.context().peer_session};
+  if (now_.contains(pair)) return;
+  if (const auto computed = keys.digests()) now_.emplace(pair, *computed);
+}
+
 }  // namespace sheath::engine

@@ -27,6 +27,9 @@ class DigestCache {
   // Of the pair, computed when it is not known. The node's own name is always the same.
   Result<keys::PairDigests> digests(const keys::Session& own, const keys::KeyContext& context);
 
+  // Spares the computation to whoever asks for them later.
+  void learn(const keys::Pair& keys);
+
   std::size_t size() const { return now_.size() + before_.size(); }
 
  private:

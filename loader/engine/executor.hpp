@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "loader/bpf/pinned_maps.hpp"
+#include "loader/engine/digest_cache.hpp"
 #include "loader/engine/engine.hpp"
 #include "loader/engine/ipsec_material.hpp"
 #include "loader/netlink/probe.hpp"
@@ -38,10 +39,14 @@ Result<Cuts> cuts_from_environment();
 // Does the steps of a plan, one after the other. Every step may find that it, or a part of it, is done already.
 class Executor {
  public:
-  // `socket` (NETLINK_ROUTE), `config` and `ipsec` have to outlive it. `ipsec`: this node's secrets, null without
-  // IPsec.
-  Executor(netlink::Socket& socket, const state::Config& config, const IpsecMaterial* ipsec = nullptr)
-      : socket_(socket), config_(config), ipsec_(ipsec) {}
+  // `socket` (NETLINK_ROUTE), `config`, `ipsec` and `digests` have to outlive it. `ipsec`: this node's secrets, null
+  // without IPsec. `digests`: gets those of each pair of sessions that keys are made of, for a round to come; may be
+  // null.
+  Executor(netlink::Socket& socket, const state::Config& config, const IpsecMaterial* ipsec = nullptr,
+           DigestCache* digests = nullptr)
+      : socket_(socket), config_(config), ipsec_(ipsec), digests_(digests) {}
+  // The pinned maps, for writing. Without, they are opened when a step needs them, and those that are missing are made.
+  void use(bpf::PinnedMaps maps) { maps_ = std::move(maps); }
 
   // Stops at the first step that fails and is not about one peer: "step 4 of 12, attach uplink_egress to eth0 (strict,
   // fenced): …". Where a step about a peer fails, the rest of this peer's is left out and all others' are done; with
@@ -130,6 +135,7 @@ class Executor {
   netlink::Socket& socket_;
   const state::Config& config_;
   const IpsecMaterial* ipsec_;
+  DigestCache* digests_;
   std::optional<bpf::PinnedMaps> maps_;           // opened when first used
   std::optional<netlink::WireGuard> wireguard_;   // the same
   std::optional<netlink::Xfrm> xfrm_;             // the same

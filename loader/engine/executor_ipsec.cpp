@@ -49,6 +49,7 @@ Result<const keys::Pair*> Executor::pair(const keys::Session& own, const keys::K
     auto made = keys::Pair::of(own, context);
     if (!made) return fail(std::move(made.error()));
     pair_.emplace(std::move(*made));
+    if (digests_ != nullptr) digests_->learn(*pair_);
   }
   return &*pair_;
 }

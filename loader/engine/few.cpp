@@ -83,9 +83,9 @@ std::optional<std::map<std::uint16_t, plan::Heard>> look_at_ipsec(const state::C
   const auto& material = *sight.ipsec;
   few.ipsec = material.own_inputs(config);
   if (!memory.ipsec->admits(few.ipsec, few.before, few.after)) return std::nullopt;
-  const auto former = former_peers(memory, few, material.digests(old, sight.digests));
+  const auto former = former_peers(memory, few, material.digests(old, old, sight.digests));
   few.traces = memory.ipsec->about(memory.own, few.names, former);
-  few.ipsec.digests = material.digests(cluster, sight.digests);
+  few.ipsec.digests = material.digests(cluster, old, sight.digests);  // what is new has no states yet
   few.ipsec.recorded[few.ipsec.sessions[0].generation] = few.traces.recorded;
   const auto ids = ids_of(memory, few);
   if (!ids) return std::nullopt;

@@ -77,10 +77,11 @@ void IpsecMaterial::add_digests(const state::Node& peer, DigestCache& cache, pla
   }
 }
 
-plan::IpsecDigests IpsecMaterial::digests(const state::Cluster& cluster, DigestCache& cache) const {
+plan::IpsecDigests IpsecMaterial::digests(const state::Cluster& cluster, const state::Cluster& known,
+                                          DigestCache& cache) const {
   plan::IpsecDigests out;
   for (const auto& [name, node] : cluster) {
-    if (name != node_name_) add_digests(node, cache, out);
+    if (name != node_name_ && known.contains(name)) add_digests(node, cache, out);
   }
   return out;
 }

@@ -35,9 +35,9 @@ class IpsecMaterial {
                                    const plan::IpsecActual& seen, DigestCache& cache) const;
   // The same, of this node alone: no record, no digests.
   plan::IpsecInputs own_inputs(const state::Config& config) const;
-  // Of the keys with each peer of `cluster`, for each generation that it and this node have sessions of. A peer whose
-  // session key is of no use has none.
-  plan::IpsecDigests digests(const state::Cluster& cluster, DigestCache& cache) const;
+  // Of the keys with each peer of `cluster` that is in `known`, for each generation that it and this node have sessions
+  // of. A peer whose session key is of no use has none.
+  plan::IpsecDigests digests(const state::Cluster& cluster, const state::Cluster& known, DigestCache& cache) const;
   // What this node publishes.
   void describe(state::Node& own) const;
 

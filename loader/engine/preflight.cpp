@@ -2,12 +2,14 @@
 #include "loader/engine/preflight.hpp"
 
 #include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-#include <charconv>
+#include <array>
+#include <cerrno>
 #include <cstdint>
 #include <string>
 
-#include "loader/base/file.hpp"
 #include "loader/netlink/links.hpp"
 #include "loader/netlink/tunnel_links.hpp"
 #include "loader/netlink/wireguard.hpp"
@@ -20,17 +22,12 @@ namespace {
 constexpr const char* kProbeDevice = "sheath_probe";
 constexpr std::uint32_t kProbeIfId = 0x5ea7;
 
-// proc(5): a line "CapEff:\t000001ffffffffff".
 Result<std::uint64_t> effective_capabilities() {
-  const auto status = read_file("/proc/self/status");
-  if (!status) return fail(status.error());
-  constexpr std::string_view kName = "CapEff:\t";
-  const auto start = status->find(kName);
-  if (start == std::string::npos) return fail("read /proc/self/status: no CapEff");
-  std::uint64_t value = 0;
-  const char* text = status->data() + start + kName.size();
-  std::from_chars(text, status->data() + status->size(), value, 16);
-  return value;
+  __user_cap_header_struct about{_LINUX_CAPABILITY_VERSION_3, 0};  // 0: of this process
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+  if (syscall(SYS_capget, &about, sets.data()) != 0)
+    return fail(Error::system("read this process's capabilities", errno));
+  return std::uint64_t{sets[1].effective} << 32 | sets[0].effective;
 }
 
 bool has(std::uint64_t capabilities, int which) {

@@ -170,9 +170,28 @@ fs::path SessionStore::pairs_file(std::uint8_t generation) const {
   return folder_ / ("pairs-" + std::to_string(generation));
 }
 
+// Generations that have a file, by the names there: one look at the folder for fifteen at files that are not there.
+Result<std::vector<std::uint8_t>> SessionStore::generations() const {
+  std::error_code error;
+  std::set<std::string> names;
+  for (fs::directory_iterator entry(folder_, error), end; !error && entry != end; entry.increment(error)) {
+    names.insert(entry->path().filename().string());
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    return fail(Error::system("read " + folder_.string(), error.value()));
+  }
+  std::vector<std::uint8_t> out;
+  for (std::uint8_t generation = 1; generation <= kMaxKeyId; ++generation) {
+    if (names.contains(session_file(generation).filename().string())) out.push_back(generation);
+  }
+  return out;
+}
+
 Result<Sessions> SessionStore::load() const {
   Sessions out;
-  for (std::uint8_t generation = 1; generation <= kMaxKeyId; ++generation) {
+  const auto there = generations();
+  if (!there) return fail(there.error());
+  for (const auto generation : *there) {
     const auto path = session_file(generation);
     const auto what = "session file " + path.string();
     const auto content = read_secret_file(path, {.what = what, .forbidden = 077, .max_bytes = kMaxSessionFile});

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "loader/base/result.hpp"
 #include "loader/keys/session.hpp"
@@ -40,6 +42,7 @@ class SessionStore {
   Result<> record(const Session& session, const RecordedPeers& peers) const;
 
  private:
+  Result<std::vector<std::uint8_t>> generations() const;
   std::filesystem::path session_file(std::uint8_t generation) const;
   std::filesystem::path pairs_file(std::uint8_t generation) const;
 

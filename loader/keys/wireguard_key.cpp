@@ -6,10 +6,14 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
+#include <openssl/sha.h>
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <memory>
+#include <mutex>
+#include <utility>
 
 #include "loader/base/encoding.hpp"
 
@@ -49,7 +53,7 @@ struct Free {
 using Handle = std::unique_ptr<EVP_PKEY, Free>;
 using Context = std::unique_ptr<EVP_PKEY_CTX, Free>;
 
-Result<PublicKey> derive_public(std::span<const std::uint8_t> private_bytes) {
+Result<PublicKey> compute_public(std::span<const std::uint8_t> private_bytes) {
   const Handle key(EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, nullptr, private_bytes.data(), private_bytes.size()));
   PublicKey out;
   std::size_t size = out.bytes.size();
@@ -57,6 +61,25 @@ Result<PublicKey> derive_public(std::span<const std::uint8_t> private_bytes) {
     return fail("derive the public key: OpenSSL has no X25519");
   }
   return out;
+}
+
+// Remembers the last few by a hash of the private half, of which it can not be told: an agent reads the same keys from
+// their files again and again, and this takes a quarter of what it does about one node.
+Result<PublicKey> derive_public(std::span<const std::uint8_t> private_bytes) {
+  using Hash = std::array<std::uint8_t, SHA256_DIGEST_LENGTH>;
+  static constexpr std::size_t kRemembered = 8;
+  static std::mutex busy;
+  static std::deque<std::pair<Hash, PublicKey>> remembered;
+  Hash hash{};
+  SHA256(private_bytes.data(), private_bytes.size(), hash.data());
+  const std::scoped_lock lock(busy);
+  const auto found = std::ranges::find(remembered, hash, &std::pair<Hash, PublicKey>::first);
+  if (found != remembered.end()) return found->second;
+  auto computed = compute_public(private_bytes);
+  if (!computed) return computed;
+  if (remembered.size() == kRemembered) remembered.pop_front();
+  remembered.emplace_back(hash, *computed);
+  return computed;
 }
 
 // Of both halves: with the private one alone OpenSSL computes the public one, which takes as long as what it is for.

@@ -25,6 +25,8 @@ namespace {
 // Behind all translation, and before any: source NAT is at 100, connection tracking at -200 (netfilter_ipv4.h).
 constexpr std::int32_t kAfterNat = 350, kBeforeNat = -350;
 
+constexpr const char* kLoopback = "lo";
+
 // What the table's user data hold.
 struct Tag {
   std::uint64_t digest = 0;
@@ -90,23 +92,28 @@ void add_node_rules(const BackstopRules& rules, std::vector<Message>& out) {
   }
 }
 
-// leaving: watched devices pass; a pod's packets go to `to_pods`, where those for pods elsewhere end.
-// arriving: the same the other way round.
-std::vector<Message> encode_rules(const BackstopRules& rules) {
-  std::vector<Message> out;
+// What passes, in the order in which a pod's packets meet it soonest: each rule before costs each packet.
+void add_passes(const BackstopRules& rules, std::vector<Message>& out) {
   for (const auto ifindex : rules.watched) {
     out.push_back(rule("leaving").device(NFT_META_OIF, ifindex).verdict(NF_ACCEPT));
     out.push_back(rule("arriving").device(NFT_META_IIF, ifindex).verdict(NF_ACCEPT));
   }
-  for (const auto& name : rules.own) {
-    out.push_back(rule("leaving").device(NFT_META_OIFNAME, name).verdict(NF_ACCEPT));
-    out.push_back(rule("arriving").device(NFT_META_IIFNAME, name).verdict(NF_ACCEPT));
-  }
-  if (rules.xfrm_encrypts) out.push_back(rule("leaving").to_be_encrypted_by_xfrm().verdict(NF_ACCEPT));
+  for (const auto& name : rules.own) out.push_back(rule("arriving").device(NFT_META_IIFNAME, name).verdict(NF_ACCEPT));
   for (const auto& cidr : rules.local) {
     out.push_back(rule("leaving").to(cidr).verdict(NF_ACCEPT));
     out.push_back(rule("arriving").from(cidr).verdict(NF_ACCEPT));
   }
+  for (const auto& name : rules.own) out.push_back(rule("leaving").device(NFT_META_OIFNAME, name).verdict(NF_ACCEPT));
+  out.push_back(rule("leaving").device(NFT_META_OIFNAME, kLoopback).verdict(NF_ACCEPT));
+  out.push_back(rule("arriving").device(NFT_META_IIFNAME, kLoopback).verdict(NF_ACCEPT));
+  if (rules.xfrm_encrypts) out.push_back(rule("leaving").to_be_encrypted_by_xfrm().verdict(NF_ACCEPT));
+}
+
+// leaving: watched devices pass; a pod's packets go to `to_pods`, where those for pods elsewhere end.
+// arriving: the same the other way round.
+std::vector<Message> encode_rules(const BackstopRules& rules) {
+  std::vector<Message> out;
+  add_passes(rules, out);
   if (!rules.nodes.peers.empty()) add_node_rules(rules, out);
   for (const auto& cidr : rules.cluster) {
     out.push_back(rule("leaving").from(cidr).verdict(NFT_GOTO, "to_pods"));

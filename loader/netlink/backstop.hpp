@@ -32,7 +32,7 @@ struct NodeRules {
 struct BackstopRules {
   bool drops = true;                // false: what they are about is counted, and passes
   std::set<std::uint32_t> watched;  // devices by their index: nothing is dropped there
-  std::set<std::string> own;        // nor there
+  std::set<std::string> own;        // nor there, and not on lo
   std::set<Cidr> cluster;           // where pods are
   std::set<Cidr> local;             // and which of them are this node's
   NodeRules nodes;

@@ -5,7 +5,7 @@ namespace sheath::plan {
 namespace {
 
 // Of the rules that a backstop becomes: another number when they change, so that old ones are replaced.
-constexpr const char* kLayout = "2";
+constexpr const char* kLayout = "3";
 
 // FNV-1a, 64 bits (RFC 9923). Nobody gains by a collision: who can write the table can empty it.
 class Hash {

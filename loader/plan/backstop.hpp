@@ -27,7 +27,7 @@ struct BackstopNodes {
 struct Backstop {
   bool drops = true;                             // false: only counts them, in permissive mode
   std::map<std::uint32_t, std::string> watched;  // uplinks and overlays by their index; the name is for people
-  std::set<std::string> own;                     // Sheath's devices, and lo
+  std::set<std::string> own;                     // Sheath's devices
   std::set<Cidr> cluster;                        // where pods are
   std::set<Cidr> local;                          // which of them are this node's
   BackstopNodes nodes;

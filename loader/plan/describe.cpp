@@ -234,6 +234,7 @@ class Describer {
     std::string devices;
     for (const auto& [ifindex, name] : step.backstop.watched) devices += (devices.empty() ? "" : ", ") + name;
     for (const auto& name : step.backstop.own) devices += (devices.empty() ? "" : ", ") + name;
+    devices += devices.empty() ? "lo" : ", lo";
     const auto peers = step.backstop.nodes.peers.size();
     const auto cluster = joined(step.backstop.cluster), local = joined(step.backstop.local);
     return {"set-backstop",

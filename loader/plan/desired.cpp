@@ -184,7 +184,7 @@ void add_backstop(const Inputs& in, const Peers& peers, const NodeTraffic& traff
   for (const auto& overlay : in.facts.overlays) {
     if (is_to_be_covered(in, overlay)) backstop.watched[overlay.ifindex] = overlay.name;
   }
-  backstop.own = {"lo", is_ipsec(in) ? kXfrmDevice : kWireguardDevice};
+  backstop.own = {is_ipsec(in) ? kXfrmDevice : kWireguardDevice};
   if (desired.overlay) backstop.own.insert(kOverlayDevice);
   backstop.cluster.insert(in.config.cluster_pod_cidrs.begin(), in.config.cluster_pod_cidrs.end());
   backstop.local.insert(own_node(in).pod_cidrs.begin(), own_node(in).pod_cidrs.end());

@@ -264,4 +264,20 @@ TEST_CASE("engine: digests of keys are computed once, for each pair its own, and
   CHECK_FALSE(cache.digests(own, {"a", "b", keys::PublicKey{}}).has_value());
 }
 
+TEST_CASE("engine: digests of keys that were made are known from then on, and what is known is not overwritten") {
+  const auto algorithm = keys::find_aead("rfc4106(gcm(aes))", 20, 128).value();
+  const auto psk = keys::IpsecKey::generate(3, algorithm).value();
+  const auto own = keys::Session::draw(3, psk, {}, {}).value();
+  const auto peer = keys::Session::draw(3, psk, {}, {}).value();
+  const auto pair = keys::Pair::of(own, {"a", "b", peer.public_key()}).value();
+  DigestCache cache;
+  cache.learn(pair);
+  CHECK(cache.size() == 1);
+  CHECK(cache.digests(own, pair.context())->transmit == pair.digests()->transmit);
+  CHECK(cache.digests(own, pair.context())->receive == pair.digests()->receive);
+  CHECK(cache.size() == 1);
+  cache.learn(pair);
+  CHECK(cache.size() == 1);
+}
+
 }  // namespace sheath::engine

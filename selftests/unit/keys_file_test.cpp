@@ -4,8 +4,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <iterator>
+#include <vector>
 
 #include "loader/base/file.hpp"
 #include "loader/keys/key_file.hpp"
@@ -115,6 +117,18 @@ TEST_CASE("key file: is made on first use, for its owner only, and kept") {
   const auto again = load_or_create_private_key(path);
   REQUIRE(again);
   CHECK(again->public_key() == made->public_key());
+}
+
+TEST_CASE("private key: its public half is the same whenever it is asked for, however many others were meanwhile") {
+  std::vector<sheath::keys::PrivateKey> keys;
+  for (int i = 0; i < 12; ++i) keys.push_back(sheath::keys::PrivateKey::generate().value());
+  for (int turn = 0; turn < 2; ++turn) {
+    for (const auto& key : keys) {
+      const auto again = sheath::keys::PrivateKey::from_bytes(key.bytes().first<sheath::keys::kKeyBytes>()).value();
+      CHECK(again.public_key() == key.public_key());
+      CHECK(std::ranges::equal(again.bytes(), key.bytes()));
+    }
+  }
 }
 
 TEST_CASE("key file: eight processes that make it at once end with one key") {

@@ -27,7 +27,7 @@ TEST_CASE(
   REQUIRE(std::holds_alternative<Fence>(virgin[0]));
   const auto& backstop = std::get<SetBackstop>(virgin[1]).backstop;
   CHECK(backstop.watched == std::map<std::uint32_t, std::string>{{2, "eth0"}});
-  CHECK(backstop.own == std::set<std::string>{"cilium_wg0", "lo"});
+  CHECK(backstop.own == std::set<std::string>{"cilium_wg0"});
   CHECK(backstop.local == std::set<Cidr>{cidr("10.0.0.0/24"), cidr("fd00:10::/64")});
   CHECK(backstop.cluster == std::set<Cidr>{cidr("10.0.0.0/8"), cidr("fd00:10::/32")});
 

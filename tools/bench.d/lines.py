@@ -15,6 +15,10 @@ REFERENCES = {
     ("wireguard", "sheath: no change"): "wg: dump",
     ("ipsec", "sheath: first sync"): "ip: batch",
     ("ipsec", "sheath: no change"): "ip: dump",
+    ("wireguard", "agent: processor for a full resync"): "wg: processor for a dump",
+    ("ipsec", "agent: processor for a full resync"): "ip: processor for a dump",
+    ("wireguard", "agent: processor for one node added"): "wg: processor for one peer",
+    ("ipsec", "agent: processor for one node added"): "ip: processor for one peer",
 }
 
 

@@ -61,12 +61,6 @@ WIRE = (("IPsec by Sheath, fast path", TCP, 1.35), ("IPsec by Sheath, fast path"
         ("IPsec by Sheath", TCP, 1.05), ("IPsec by Sheath", RTT, 1.00),
         ("WireGuard by Sheath", TCP, 0.98), ("WireGuard by Sheath", RTT, 1.02))
 
-
-# What was tried before there was anything else, with pods' MTU 1400.
-BAREST = {"WireGuard": "the two redirects alone, without a check or a counter, gave round trips of 0.94 (6.1) and 0.95 (6.12), TCP of "
-                       "0.99 and 1.06",
-          "IPsec": "the two redirects alone, without a check or a counter, gave round trips of 0.93 (6.1) and 0.88 (6.12), TCP of 1.31 "
-                   "and 1.28"}
 MANY = "the programs look up in the same maps with WireGuard, which is flat: it is xfrm that has 10,000 more policies and states"
 
 
@@ -85,16 +79,15 @@ def wire(document):
         if bare is None:
             return ""
         text = f"without the backstop {bare['to_alone']:.2f}"
-        if metric == RTT and bare["to_alone"] > 1:
-            us = bare["median"] - bare["median"] / bare["to_alone"]
-            text += f"; the rest, {us:.0f} us, is what the eight programs that a round trip passes cost beyond what they save"
+        least = found.get((scene.replace("Sheath", "the least programs"), metric))
+        if least is not None:
+            text += (f"; the least that could redirect in the programs' place, which checks and counts nothing, and no backstop: "
+                     f"{least['to_alone']:.2f}")
         merged = [found.get((each, MERGED)) for each in (scene, scene.replace(", fast path", ""))]
         if metric == TCP and "fast path" in scene and all(merged):
             fast, slow = (each["median"] for each in merged)
             text += (f"; what comes quickly queues less, and GRO merges what queues: the same bytes come to the receiving pod as "
                      f"{fast:,.0f} packets, without the fast path as {slow:,.0f}")
-        if "fast path" in scene:
-            text += f"; {BAREST[scene.split()[0]]}"
         return text
 
     for scene, metric, bound in WIRE:
@@ -114,9 +107,11 @@ def wire(document):
         ratio = against(ours, f"{ours}, permissive", RTT)
         yield at_most(f"{kernel}, {ours}: {RTT} in strict mode, × permissive", 1.01, ratio, times(ratio))
         ratio = against(f"{ours}, node encryption", ours, RTT)
+        rule = against(f"{ours}, a routing rule of another's", ours, RTT)
         yield at_most(f"{kernel}, {ours}: {RTT} of pods with node encryption, × without", 1.01, ratio, times(ratio),
                       "a routing rule leads outer packets by a table of their own (else inner and outer share a path MTU), and a kernel "
-                      "with a rule of its own leaves its short way of looking routes up; the backstop has two more chains")
+                      "with a rule of its own leaves its short way of looking routes up" +
+                      (f": a rule that nothing meets, and no node encryption: {rule:.2f}" if rule else ""))
 
 
 # --- control plane ---------------------------------------------------------------------------------------------------
@@ -149,18 +144,24 @@ def control_plane(document):
     if kernel := share("ipsec", "ip: batch, in the kernel", "ip: batch"):
         why += f"; the kernel's part of ip -batch, nearly the same for both, is {kernel:.2f} of it, and nobody can be faster than that"
     yield at_most(f"IPsec, the same, × ip -batch", 0.6, ratio, times(ratio), why)
-    for engine, name in (("wireguard", "WireGuard"), ("ipsec", "IPsec")):
+    for engine, name, tool in (("wireguard", "WireGuard", "wg"), ("ipsec", "IPsec", "ip -batch")):
         ratio = beside(engine, "sheath: no change")
         yield at_most(f"{name}, no change, {large:,} nodes, × one dump", 1.2, ratio, times(ratio),
                       "`sheath apply` reads and checks all objects each time; the agent only those that changed"
                       + ("" if engine == "wireguard" else ", and `apply` derives all keys to compare them"))
+        resync = found.get((engine, "agent: processor for a full resync", large), {}).get("to_reference")
+        if resync:
+            yield at_most(f"{name}, the same by the agent: processor, × one dump's", 1.2, resync, times(resync),
+                          "it looks at each of the node objects for changes, at maps, routes and devices, and judges what it found")
         what = "agent: processor for one node added"
         yield at_most(f"{name}, processor for one node added: {large:,} nodes, × {small:,}", 1.2, growth(engine, what),
                       times(growth(engine, what)))
         added = found[(engine, what, large)]["median"]
         yield at_most(f"{name}, the same at {large:,} nodes, ms", 2, added, f"{added:.1f}",
                       f"by a clock that takes 2 ns an instruction: {added / 2:.1f} million of them, the kernel's included"
-                      + ("" if engine == "wireguard" else ", in four rounds until the node was heard"))
+                      + ("" if engine == "wireguard" else ", in four rounds until the node was heard")
+                      + (f"; what {tool} and the kernel take for one peer of as many is {1 / beside(engine, what):.2f} of it"
+                         if beside(engine, what) else ""))
         resident = found[(engine, "agent: resident memory", large)]["median"] / 1024
         yield at_most(f"{name}, agent's resident memory at {large:,} nodes, MiB", 24, resident, f"{resident:.1f}")
 

@@ -51,13 +51,13 @@ void fill_floor(const Object& floor, Family family, std::uint32_t prefixes) {
   for (std::uint32_t number = 1; number <= prefixes; ++number) {
     const auto high = static_cast<std::uint8_t>(number >> 8U);
     const auto low = static_cast<std::uint8_t>(number);
-    const __u32 mark = sheath_tx_mark(static_cast<__u16>(number), 3);
+    const __u32 way[2] = {sheath_tx_mark(static_cast<__u16>(number), 3), 1};  // least.bpf.c: mark, tunnel
     if (family == Family::kIpv4) {
       const std::uint8_t key[4] = {10, high, low, 0};
-      put(map_of(floor, "floor_marks4"), key, &mark);
+      put(map_of(floor, "floor_ways4"), key, way);
     } else {
       const std::uint8_t key[8] = {0xfd, 0, 0, 0x10, high, low, 0, 0};
-      put(map_of(floor, "floor_marks6"), key, &mark);
+      put(map_of(floor, "floor_ways6"), key, way);
     }
   }
 }
