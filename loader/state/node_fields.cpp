@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <set>
 
 #include "loader/state/object_names.hpp"
 #include "loader/state/value_parsers.hpp"
@@ -201,8 +202,14 @@ Result<> read_addresses(const Field& parent, std::string_view address_name, Node
 Result<> add_pod_cidr(const std::string& text, const std::string& path, Node& node) {
   auto cidr = parse_pod_cidr(text);
   if (!cidr) return fail(std::move(cidr.error()).context(path));
-  add_once(node.pod_cidrs, *cidr);
+  node.pod_cidrs.push_back(*cidr);
   return {};
+}
+
+// In one pass: a node may have thousands.
+void drop_repeats(std::vector<Cidr>& cidrs) {
+  std::set<Cidr> seen;
+  std::erase_if(cidrs, [&](const Cidr& cidr) { return !seen.insert(cidr).second; });
 }
 
 Result<> read_pod_cidrs(const Field& parent, Node& node) {
@@ -211,6 +218,7 @@ Result<> read_pod_cidrs(const Field& parent, Node& node) {
   for (const auto& entry : *entries) {
     if (auto added = add_pod_cidr(entry.value->text, entry.path, node); !added) return added;
   }
+  drop_repeats(node.pod_cidrs);
   return {};
 }
 

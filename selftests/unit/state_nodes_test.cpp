@@ -80,6 +80,13 @@ TEST_CASE("node object: a Node has its internal addresses, pod CIDRs and labels"
   CHECK(object.node.labels.at("empty").empty());
 }
 
+TEST_CASE("node object: pod CIDRs keep their order, and one that is there again counts once") {
+  const auto objects = json(named_with(
+      R"("spec": {"podCIDR": "10.9.0.0/24", "podCIDRs": ["fd00::/64", "10.9.0.0/24", "10.1.0.0/24", "fd00::/64"]})"));
+  REQUIRE_MESSAGE(objects, refusal(objects));
+  CHECK(texts(objects->front().node.pod_cidrs) == "10.9.0.0/24 fd00::/64 10.1.0.0/24 ");
+}
+
 TEST_CASE("node object: a CiliumNode has its key, and its router IP is not a node IP") {
   const auto objects = yaml(kCiliumNode);
   REQUIRE_MESSAGE(objects, refusal(objects));
