@@ -20,9 +20,7 @@ std::string hex(std::uint64_t value) {
 Result<Outcome> run_version(const Invocation& invocation) {
   nlohmann::ordered_json json{{"version", SHEATH_VERSION}, {"programs", nlohmann::ordered_json::object()}};
   for (const auto& direction : maps::directions()) {
-    const auto id = bpf::build_id(direction.direction);
-    if (!id) return fail(id.error());
-    json["programs"][std::string(direction.name)] = hex(*id);
+    json["programs"][std::string(direction.name)] = hex(bpf::build_id(direction.direction));
   }
   return Outcome{invocation.json() ? json_text(json) : "sheath " SHEATH_VERSION "\n"};
 }

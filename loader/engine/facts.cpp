@@ -85,13 +85,9 @@ Result<> add_overlays(netlink::Socket& socket, const state::Config& config, plan
   return {};
 }
 
-Result<> add_builds(plan::Facts& facts) {
-  for (const auto& direction : maps::directions()) {
-    const auto build = bpf::build_id(direction.direction);
-    if (!build) return fail(build.error());
-    facts.builds[direction.direction] = *build;
-  }
-  return {};
+void add_builds(plan::Facts& facts) {
+  for (const auto& direction : maps::directions())
+    facts.builds[direction.direction] = bpf::build_id(direction.direction);
 }
 
 Result<> add_nf_tables(plan::Facts& facts) {
@@ -215,7 +211,7 @@ Result<GatheredFacts> gather_facts(netlink::Socket& socket, const state::Config&
   GatheredFacts out;
   if (auto done = add_uplinks(socket, config, out.facts); !done) return fail(std::move(done.error()));
   if (auto done = add_overlays(socket, config, out.facts); !done) return fail(std::move(done.error()));
-  if (auto done = add_builds(out.facts); !done) return fail(std::move(done.error()));
+  add_builds(out.facts);
   if (auto done = add_rp_filter(out.facts); !done) return fail(std::move(done.error()));
   if (auto done = add_nf_tables(out.facts); !done) return fail(std::move(done.error()));
   if (auto done = add_local_addresses(socket, out.facts); !done) return fail(std::move(done.error()));
