@@ -17,6 +17,8 @@ REFERENCES = {
     ("ipsec", "sheath: no change"): "ip: dump",
     ("wireguard", "agent: processor for a full resync"): "wg: processor for a dump",
     ("ipsec", "agent: processor for a full resync"): "ip: processor for a dump",
+    ("wireguard", "sheath: processor without a change"): "wg: processor for a dump",
+    ("ipsec", "sheath: processor without a change"): "ip: processor for a dump",
     ("wireguard", "agent: processor for one node added"): "wg: processor for one peer",
     ("ipsec", "agent: processor for one node added"): "ip: processor for one peer",
 }

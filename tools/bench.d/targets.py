@@ -119,7 +119,7 @@ def wire(document):
 def control_plane(document):
     found = {(each["engine"], each["what"], each["nodes"]): each for each in document["measurements"]}
     sizes = sorted({size for _, _, size in found})
-    small, large = sizes[0], sizes[-1]
+    fewest, small, large = sizes[0], min((each for each in sizes if each >= 50), default=sizes[0]), sizes[-1]
 
     def beside(engine, what):
         return found[(engine, what, large)]["to_reference"]
@@ -130,6 +130,10 @@ def control_plane(document):
     def share(engine, what, of):
         part = found.get((engine, what, large))
         return part["median"] / found[(engine, of, large)]["median"] if part else None
+
+    def reads_all(engine):
+        part = share(engine, "sheath: reading and checking", f"{'wg' if engine == 'wireguard' else 'ip'}: dump")
+        return f"`sheath config check` alone takes {part:.1f} × one dump: " if part else ""
 
     why = "all reading included, where wg setconf is handed a list"
     if reading := share("wireguard", "sheath: reading and checking", "wg: setconf"):
@@ -147,12 +151,20 @@ def control_plane(document):
     for engine, name, tool in (("wireguard", "WireGuard", "wg"), ("ipsec", "IPsec", "ip -batch")):
         ratio = beside(engine, "sheath: no change")
         yield at_most(f"{name}, no change, {large:,} nodes, × one dump", 1.2, ratio, times(ratio),
-                      "`sheath apply` reads and checks all objects each time; the agent only those that changed"
+                      reads_all(engine)
+                      + "`sheath apply` reads and checks all objects each time; the agent only those that changed"
                       + ("" if engine == "wireguard" else ", and `apply` derives all keys to compare them"))
         resync = found.get((engine, "agent: processor for a full resync", large), {}).get("to_reference")
         if resync:
             yield at_most(f"{name}, the same by the agent: processor, × one dump's", 1.2, resync, times(resync),
                           "it looks at each of the node objects for changes, at maps, routes and devices, and judges what it found")
+        alone = found.get((engine, "sheath: processor without a change", fewest))
+        if alone and fewest <= 4:
+            yield at_most(f"{name}, `sheath apply` without a change at {fewest} nodes, ms", 50, alone["median"],
+                          f"{alone['median']:.0f}",
+                          f"by a clock that takes 2 ns an instruction: {alone['median'] / 2:.0f} million of them, the kernel's and the "
+                          "start of the program included; a quarter is the kernel's, which walks all slots of maps that are nearly "
+                          "empty")
         what = "agent: processor for one node added"
         yield at_most(f"{name}, processor for one node added: {large:,} nodes, × {small:,}", 1.2, growth(engine, what),
                       times(growth(engine, what)))
