@@ -3,6 +3,7 @@
 #include <openssl/sha.h>
 
 #include <array>
+#include <set>
 
 #include "loader/bpf/object.hpp"
 #include "loader/bpf/program.hpp"
@@ -10,7 +11,8 @@
 
 namespace sheath::bpf {
 
-TEST_CASE("programs: the build ID of each is of the object that this binary carries") {
+TEST_CASE("programs: the build ID of each is of the object that this binary carries, and no two are the same") {
+  std::set<std::uint64_t> seen;
   for (const auto& direction : maps::directions()) {
     const auto image = program_image(direction.direction);
     REQUIRE(image.size() > 1000);
@@ -19,6 +21,8 @@ TEST_CASE("programs: the build ID of each is of the object that this binary carr
     std::uint64_t id = 0;
     for (std::size_t i = 0; i < sizeof id; ++i) id = id << 8 | hash.at(i);
     CHECK(build_id(direction.direction) == id);
+    CHECK(id != 0);
+    CHECK(seen.insert(id).second);
   }
 }
 

@@ -248,13 +248,5 @@ TEST_CASE("remove_everything: leaves nothing of ours, and leaves what is not") {
   }
 }
 
-TEST_CASE("program: its build ID tells objects apart and is the same each time") {
-  const auto egress = build_id(SHEATH_DIRECTION_uplink_egress);
-  REQUIRE(egress);
-  CHECK(*egress != 0);
-  CHECK(*egress == *build_id(SHEATH_DIRECTION_uplink_egress));
-  CHECK(*egress != *build_id(SHEATH_DIRECTION_uplink_ingress));
-}
-
 }  // namespace
 }  // namespace sheath::bpf
