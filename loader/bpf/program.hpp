@@ -13,8 +13,8 @@
 // function and its pins.
 namespace sheath::bpf {
 
-// The first 8 bytes of the SHA-256 of the object file, as a number in network order: what sheath_config::build is to be.
-// Known since the build: to hash the objects would be most of what an `apply` does that finds nothing to do.
+// The first 8 bytes of the SHA-256 of the object file, as a number in network order: what sheath_config::build is to
+// be. Known since the build: to hash the objects would be most of what an `apply` does that finds nothing to do.
 std::uint64_t build_id(sheath_direction program);
 
 // Loads the program with its constants, on the pinned maps (opened for writing). What the verifier says comes with the
