@@ -29,11 +29,19 @@ attach_least() {
   on "$1" tc filter replace dev "$2" "$3" pref 1 handle 1 bpf direct-action pinned "$(least_pins "$1")/$4"
 }
 
+# without_filters NODE [DEVICE]: of its uplink, its pods' devices and this one, all filters go.
+without_filters() {
+  local device
+  for device in eth0 ${2-} $(pods_of "$1" | sed 's,^,lxc_,'); do
+    on "$1" tc qdisc del dev "$device" clsact 2>/dev/null || true
+  done
+}
+
 # without_programs NODE TUNNEL: what Sheath has attached there is no more.
 without_programs() {
-  local link device
+  local link
   while read -r link; do bpftool link detach pinned "$link"; done < <(find "$CLUSTER_BPFFS/$1/links" -type f)
-  for device in eth0 "$2" $(pods_of "$1" | sed 's,^,lxc_,'); do on "$1" tc qdisc del dev "$device" clsact 2>/dev/null || true; done
+  without_filters "$1" "$2"
 }
 
 # The mark that leads a packet to the peer. WireGuard needs none.
@@ -65,11 +73,9 @@ mac_bytes() { in_pod "$1" ip -j link show dev eth0 | jq -r '.[0].address' | sed 
 
 # no_least: the programs go with what Sheath has set up.
 no_least() {
-  local node device
+  local node
   for node in "${NODES[@]}"; do
-    for device in eth0 $(pods_of "$node" | sed 's,^,lxc_,'); do
-      on "$node" tc qdisc del dev "$device" clsact 2>/dev/null || true
-    done
+    without_filters "$node"
     rm -rf -- "$(least_pins "$node")"
   done
 }
