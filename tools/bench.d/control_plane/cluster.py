@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Node objects of a cluster of any size, and what other tools would be given for the same cluster.
 
-    cluster.py objects FOLDER FIRST LAST [SESSIONS]   one file for each node
-    cluster.py batch FIRST LAST                       commands for `ip -batch`: a state each way, policies for both families
-    cluster.py heard                                  from `bpftool -j map dump` of node_ips: commands for `bpftool batch`
+    cluster.py objects FOLDER FIRST LAST [SESSIONS [KEY-ID]]   one file for each node
+    cluster.py batch FIRST LAST               commands for `ip -batch`: a state each way, policies for both families
+    cluster.py heard PIN GENERATION           from `bpftool -j map dump` of node_ips: commands for `bpftool batch`
 
 Node N is 172.20.X.Y and has 10.X.Y.0/24 and fd00:10:XXYY::/64, with N = 256 X + Y. Keys are made of the number: the same
-cluster comes out each time. SESSIONS is the fingerprint of the pre-shared key that IPsec's sessions belong to.
+cluster comes out each time. SESSIONS says of which generations there are IPsec sessions, and the fingerprints of the pre-shared keys
+that they belong to, as a node publishes it: "3=0123abcd,4=4567cdef". KEY-ID is of the key files; without, the last of these.
 """
 import base64
 import hashlib
@@ -33,21 +34,23 @@ def tag(number):
     return f"{0x1000000 + number:07x}"
 
 
-def node(number, sessions):
+def node(number, sessions, key_id):
     annotations = {"network.cilium.io/wg-pub-key": key("wireguard", number)}
     if sessions:
-        annotations |= {"sheath.io/ipsec-key-id": "3", "sheath.io/ipsec-pub-key": "3=" + key("session", number),
-                        "sheath.io/ipsec-spi-tag": "3=" + tag(number), "sheath.io/ipsec-psk-id": "3=" + sessions}
+        generations = [each.split("=")[0] for each in sessions.split(",")]
+        annotations |= {"sheath.io/ipsec-key-id": key_id or generations[-1], "sheath.io/ipsec-psk-id": sessions,
+                        "sheath.io/ipsec-pub-key": ",".join(f"{each}={key(f'session {each}', number)}" for each in generations),
+                        "sheath.io/ipsec-spi-tag": ",".join(f"{each}={tag(number)}" for each in generations)}
     return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"node-{number:05}", "annotations": annotations},
             "spec": {"podCIDRs": pods(number)},
             "status": {"addresses": [{"type": "InternalIP", "address": address(number)}]}}
 
 
-def objects(folder, first, last, sessions):
+def objects(folder, first, last, sessions="", key_id=""):
     for number in range(first, last + 1):
         path = os.path.join(folder, f"node-{number:05}.json")
         with open(path + ".new", "w", encoding="utf-8") as file:
-            json.dump(node(number, sessions), file)
+            json.dump(node(number, sessions, key_id), file)
         os.rename(path + ".new", path)
 
 
@@ -67,21 +70,23 @@ def batch(first, last):
                   f"tmpl src {OWN} dst {peer} proto esp spi 0xabc0123 reqid 1 mode tunnel")
 
 
-def heard(pin):
+def heard(pin, generation):
+    low, high = 1 << generation & 255, 1 << generation >> 8
     for entry in json.load(sys.stdin):
         number = entry["formatted"]["value"]["node_id"]
         if number:
-            print(f"map update pinned {pin} key {number & 255} {number >> 8} 0 0 value 8 0 8 0 0 0 0 0")
+            print(f"map update pinned {pin} key {number & 255} {number >> 8} 0 0 "
+                  f"value {low} {high} {low} {high} 0 0 0 0")
 
 
 def main(arguments):
     match arguments:
-        case ["objects", folder, first, last, *sessions]:
-            objects(folder, int(first), int(last), sessions[0] if sessions else "")
+        case ["objects", folder, first, last, *rest] if len(rest) <= 2:
+            objects(folder, int(first), int(last), *rest)
         case ["batch", first, last]:
             batch(int(first), int(last))
-        case ["heard", pin]:
-            heard(pin)
+        case ["heard", pin, generation]:
+            heard(pin, int(generation))
         case _:
             print(__doc__, file=sys.stderr)
             return 2
