@@ -84,8 +84,8 @@ def wire(document):
             text += (f"; the least that could redirect in the programs' place, which checks and counts nothing, and no backstop: "
                      f"{least['to_alone']:.2f}")
         merged = [found.get((each, MERGED)) for each in (scene, scene.replace(", fast path", ""))]
-        if metric == TCP and "fast path" in scene and all(merged):
-            fast, slow = (each["median"] for each in merged)
+        fast, slow = (each["median"] if each else 0 for each in merged)
+        if metric == TCP and "fast path" in scene and slow and fast > 1.2 * slow:
             text += (f"; what comes quickly queues less, and GRO merges what queues: the same bytes come to the receiving pod as "
                      f"{fast:,.0f} packets, without the fast path as {slow:,.0f}")
         return text
