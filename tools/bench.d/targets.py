@@ -163,8 +163,8 @@ def control_plane(document):
             yield at_most(f"{name}, `sheath apply` without a change at {fewest} nodes, ms", 50, alone["median"],
                           f"{alone['median']:.0f}",
                           f"by a clock that takes 2 ns an instruction: {alone['median'] / 2:.0f} million of them, the kernel's and the "
-                          "start of the program included; a quarter is the kernel's, which walks all slots of maps that are nearly "
-                          "empty")
+                          "start of the program included; among them all slots of maps that are nearly empty, which the kernel "
+                          "walks")
         what = "agent: processor for one node added"
         yield at_most(f"{name}, processor for one node added: {large:,} nodes, × {small:,}", 1.2, growth(engine, what),
                       times(growth(engine, what)))
