@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <set>
 #include <vector>
 
 #include "loader/base/file.hpp"
@@ -119,9 +120,12 @@ TEST_CASE("key file: is made on first use, for its owner only, and kept") {
   CHECK(again->public_key() == made->public_key());
 }
 
-TEST_CASE("private key: its public half is the same whenever it is asked for, however many others were meanwhile") {
+TEST_CASE("private key: its public half is its own whenever it is asked for, however many others were meanwhile") {
   std::vector<sheath::keys::PrivateKey> keys;
   for (int i = 0; i < 12; ++i) keys.push_back(sheath::keys::PrivateKey::generate().value());
+  std::set<PublicKey> different;
+  for (const auto& key : keys) different.insert(key.public_key());
+  CHECK(different.size() == keys.size());
   for (int turn = 0; turn < 2; ++turn) {
     for (const auto& key : keys) {
       const auto again = sheath::keys::PrivateKey::from_bytes(key.bytes().first<sheath::keys::kKeyBytes>()).value();
